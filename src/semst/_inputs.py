@@ -1,0 +1,216 @@
+"""From what the user has (AnnData or SpatialData) to what semst works on: table, counts, coordinates.
+
+Each reader notes what is wrong in a :class:`semst._problems.Problems` and goes on, so that one error can name it all.
+Nothing here changes the user's object.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from semst._keys import SPATIAL
+from semst._problems import Problems, listed
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from numpy.typing import NDArray
+    from spatialdata import SpatialData
+
+
+def is_spatialdata(data: object) -> bool:
+    """Tell a SpatialData from anything else without importing spatialdata for those who do not use it."""
+    import sys
+
+    module = sys.modules.get("spatialdata")
+    return module is not None and isinstance(data, module.SpatialData)
+
+
+def find_table(data: AnnData | SpatialData, *, table_key: str | None = None, where: str) -> AnnData:
+    """Find the table that is to be read and written: the AnnData itself, or a table of the SpatialData.
+
+    Parameters
+    ----------
+    data
+        What the user handed in.
+    table_key
+        Name of the table in ``data.tables``; needed only where there are several.
+    where
+        Name of the public function, for the error message.
+
+    Returns
+    -------
+    The table itself, not a copy.
+
+    Raises
+    ------
+    TypeError
+        If ``data`` is neither AnnData nor SpatialData.
+    KeyError
+        If the table is not there, or there are several and none is named.
+    ValueError
+        If ``table_key`` is given for an AnnData, or the AnnData is backed by a file.
+    """
+    from anndata import AnnData
+
+    problems = Problems(where)
+    if isinstance(data, AnnData):
+        if table_key is not None:
+            problems.add(f"table_key={table_key!r} only applies to SpatialData; leave it out for an AnnData.")
+        if data.isbacked:
+            problems.add("the AnnData is backed by a file; load it with `adata = adata.to_memory()`.")
+        problems.raise_if_any()
+        return data
+    if not is_spatialdata(data):
+        message = f"{where}: expected AnnData or SpatialData, got {type(data).__name__}."
+        raise TypeError(message)
+    tables = list(data.tables)
+    if table_key is None and len(tables) == 1:
+        table_key = tables[0]
+    if table_key is None:
+        problems.missing(
+            "the SpatialData has no table."
+            if not tables
+            else f"the SpatialData has several tables ({listed(tables)}); name one with `table_key`."
+        )
+    elif table_key not in tables:
+        problems.missing(f"no table {table_key!r} in the SpatialData; there is {listed(tables)}.")
+    problems.raise_if_any()
+    return data.tables[table_key]
+
+
+def check_names(table: AnnData, problems: Problems) -> None:
+    """Note duplicated spot or gene names, and a table without spots or genes."""
+    if table.n_obs == 0 or table.n_vars == 0:
+        problems.add(f"the table is empty ({table.n_obs} spots x {table.n_vars} genes).")
+    for axis, names in (("obs", table.obs_names), ("var", table.var_names)):
+        if not names.is_unique:
+            duplicated = names[names.duplicated()].unique()
+            problems.add(
+                f"{len(duplicated)} names in {axis}_names occur more than once ({listed(duplicated, limit=3)}); "
+                f"make them unique with `adata.{axis}_names_make_unique()`."
+            )
+
+
+def read_counts(
+    table: AnnData, problems: Problems, *, layer: str | None = None, integers: bool = True
+) -> sparse.csr_matrix | None:
+    """Read the expression matrix as float32 CSR and check it.
+
+    Parameters
+    ----------
+    table
+        ``n_spots x n_genes``.
+    problems
+        Collects: missing layer, NaN or infinite values, negative values, non-integer values where ``integers``,
+        spots without a single count.
+    layer
+        Key in ``table.layers``; the default reads ``table.X``.
+    integers
+        Whether raw counts are required.
+
+    Returns
+    -------
+    ``(n_spots, n_genes)`` float32 CSR, sharing memory with the table where it can; None if it could not be read.
+    Genes that are zero in every spot are allowed: filtered spots leave them behind in ordinary tables.
+    """
+    if layer is not None and layer not in table.layers:
+        problems.missing(f"no layer {layer!r}; there is {listed(table.layers)}, or leave `layer` out to read X.")
+        return None
+    matrix: Any = table.X if layer is None else table.layers[layer]
+    source = "X" if layer is None else f"layers[{layer!r}]"
+    if matrix is None:
+        problems.missing(f"the table has no {source}; name the layer with the counts: there is {listed(table.layers)}.")
+        return None
+    if hasattr(matrix, "dask"):
+        problems.add(f"{source} is a dask array; load it with `adata.X = adata.X.compute()`.")
+        return None
+    counts = sparse.csr_matrix(matrix, dtype=np.float32)
+    if not counts.has_canonical_format:
+        counts = counts.copy()
+        counts.sum_duplicates()
+    values = counts.data
+    if not np.isfinite(values).all():
+        problems.add(f"{source} holds NaN or infinite values; set them to 0 or remove their spots.")
+        return counts
+    if values.size and values.min() < 0:
+        problems.add(
+            f"{source} holds negative values (lowest {values.min():g}); raw counts are expected: "
+            "name the layer that holds them with `layer`."
+        )
+    elif integers and not np.array_equal(values, np.rint(values)):
+        problems.add(
+            f"{source} does not hold whole numbers (highest {values.max():g}), so it looks normalised or logged; "
+            "name the layer that holds the raw counts with `layer`, or use `likelihood='gaussian'`."
+        )
+    elif table.n_obs and table.n_vars:
+        empty = np.flatnonzero(np.asarray(abs(counts).sum(axis=1)).ravel() == 0)
+        if empty.size:
+            problems.add(
+                f"{empty.size} spots have no counts at all ({listed(table.obs_names[empty], limit=3)}); "
+                "remove them with `scanpy.pp.filter_cells(adata, min_counts=1)`."
+            )
+    return counts
+
+
+def read_coordinates(
+    data: AnnData | SpatialData,
+    table: AnnData,
+    problems: Problems,
+    *,
+    spatial_key: str = SPATIAL.coordinates,
+    coordinate_system: str | None = None,
+) -> NDArray[np.float64] | None:
+    """Read where the spots are.
+
+    For a SpatialData these are the centroids of the element that the table annotates, in ``coordinate_system``; a table
+    that annotates nothing, or an AnnData, must carry them in ``obsm[spatial_key]``.
+
+    Parameters
+    ----------
+    data, table
+        What the user handed in, and its table.
+    problems
+        Collects: no coordinates, wrong shape, NaN or infinite values, a table that does not match its element.
+    spatial_key
+        Key in ``table.obsm``.
+    coordinate_system
+        Name of a coordinate system of the SpatialData; the default takes ``"global"``, or the only one there is.
+
+    Returns
+    -------
+    ``(n_spots, 2)`` float64 in the unit of the coordinates; None if they could not be read.
+    """
+    if is_spatialdata(data) and table.uns.get("spatialdata_attrs"):
+        from semst._spatialdata import annotated_centroids
+
+        coordinates = annotated_centroids(data, table, problems, coordinate_system=coordinate_system)
+        source = "the centroids of the annotated element"
+    else:
+        if coordinate_system is not None:
+            problems.add(
+                f"coordinate_system={coordinate_system!r} only applies to a table that annotates a SpatialData element."
+            )
+        source = f"obsm[{spatial_key!r}]"
+        if spatial_key not in table.obsm:
+            problems.missing(
+                f"no coordinates: {source} is missing; obsm has {listed(table.obsm)}. "
+                "Put the spots' x and y there, or name another key with `spatial_key`."
+            )
+            return None
+        coordinates = np.asarray(table.obsm[spatial_key])
+    if coordinates is None:
+        return None
+    if coordinates.ndim != 2 or coordinates.shape[1] != 2 or not np.issubdtype(coordinates.dtype, np.number):
+        problems.add(f"{source} must be numbers of shape (n_spots, 2), got {coordinates.dtype} {coordinates.shape}.")
+        return None
+    coordinates = coordinates.astype(np.float64)
+    bad = np.flatnonzero(~np.isfinite(coordinates).all(axis=1))
+    if bad.size:
+        problems.add(
+            f"{bad.size} spots have NaN or infinite coordinates ({listed(table.obs_names[bad], limit=3)}); "
+            "remove them or mend their coordinates."
+        )
+    return coordinates

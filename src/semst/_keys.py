@@ -1,0 +1,84 @@
+"""Every AnnData key that semst reads or writes is spelled here and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SemanticsKeys:
+    """Where :func:`semst.pp.gene_semantics` leaves its results; all three share one name."""
+
+    base: str = "gene_semantics"
+
+    @property
+    def varm(self) -> str:
+        """``(n_genes, d)`` float32 gene vectors, rows of zeros where a gene has none."""
+        return self.base
+
+    @property
+    def obsm(self) -> str:
+        """``(n_spots, d)`` float32 spot vectors."""
+        return self.base
+
+    @property
+    def uns(self) -> str:
+        """Dict: ``params``, ``coverage``, ``versions``."""
+        return self.base
+
+
+@dataclass(frozen=True)
+class ClusterKeys:
+    """Where :func:`semst.tl.cluster` leaves its results, all derived from ``key_added``."""
+
+    base: str = "semst"
+
+    @property
+    def obs(self) -> str:
+        """Domain labels: categories of str in natural order."""
+        return self.base
+
+    @property
+    def confidence(self) -> str:
+        """``obs`` float32 in [0, 1]: how firmly a spot belongs to its domain."""
+        return f"{self.base}_confidence"
+
+    @property
+    def obsm(self) -> str:
+        """``(n_spots, d)`` float32 latent of the network."""
+        return f"X_{self.base}"
+
+    @property
+    def colors(self) -> str:
+        """``uns`` list of hex colours, one for each category."""
+        return f"{self.base}_colors"
+
+    @property
+    def uns(self) -> str:
+        """Dict: ``params``, ``history``, ``versions``."""
+        return self.base
+
+
+@dataclass(frozen=True)
+class SpatialKeys:
+    """The names that squidpy and scanpy gave to places and neighbourhoods."""
+
+    coordinates: str = "spatial"  # obsm, and uns for tissue images
+    connectivities: str = "spatial_connectivities"  # obsp
+    distances: str = "spatial_distances"  # obsp
+    neighbors: str = "spatial_neighbors"  # uns
+
+
+@dataclass(frozen=True)
+class VisiumKeys:
+    """The columns of ``obs`` by which a Visium grid is recognised."""
+
+    row: str = "array_row"
+    col: str = "array_col"
+
+
+SEMANTICS = SemanticsKeys()
+CLUSTER = ClusterKeys()
+SPATIAL = SpatialKeys()
+VISIUM = VisiumKeys()
+GROUND_TRUTH = "ground_truth"  # obs: experts' labels in semst.datasets; never read outside datasets, pl and metrics

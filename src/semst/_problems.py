@@ -1,0 +1,83 @@
+"""All that is wrong with an input, gathered first and raised once."""
+
+from __future__ import annotations
+
+
+class InputError(ValueError):
+    """The input cannot be used; the message lists every problem and the way out of each."""
+
+
+class MissingKeyError(InputError, KeyError):
+    """As :class:`InputError`, where something is missing under a name; also a ``KeyError``."""
+
+    # KeyError shows the repr of its argument, which would print line breaks as "\n".
+    __str__ = ValueError.__str__
+
+
+class Problems:
+    """Collects problems while an input is checked.
+
+    Examples
+    --------
+    >>> problems = Problems("semst.tl.cluster")
+    >>> problems.add("n_clusters must be at least 2, got 1.")
+    >>> problems.raise_if_any()
+    Traceback (most recent call last):
+    ...
+    semst._problems.InputError: semst.tl.cluster: n_clusters must be at least 2, got 1.
+    """
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self._found: list[str] = []
+        self._only_missing = True
+
+    def add(self, message: str) -> None:
+        """Note a problem of value: say the name, what is allowed, what was got, and the way out."""
+        self._found.append(message)
+        self._only_missing = False
+
+    def missing(self, message: str) -> None:
+        """Note that something is absent under a key: say what is there and the call that makes it."""
+        self._found.append(message)
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def raise_if_any(self) -> None:
+        """Raise one error that lists all problems, or do nothing.
+
+        Raises
+        ------
+        MissingKeyError
+            If all problems are missing keys.
+        InputError
+            If there is any other problem.
+        """
+        if not self._found:
+            return
+        kind = MissingKeyError if self._only_missing else InputError
+        if len(self._found) == 1:
+            message = f"{self.where}: {self._found[0]}"
+            raise kind(message)
+        listed = "\n".join(f"  {number}. {problem}" for number, problem in enumerate(self._found, start=1))
+        message = f"{self.where}: {len(self._found)} problems with the input.\n{listed}"
+        raise kind(message)
+
+
+def listed(names: object, *, limit: int = 8) -> str:
+    """Show names in one line, at most ``limit`` of them.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c"], limit=2)
+    "'a', 'b' and 1 more"
+    >>> listed([])
+    'none'
+    """
+    all_names = [str(name) for name in names]  # type: ignore[attr-defined]
+    if not all_names:
+        return "none"
+    shown = ", ".join(repr(name) for name in all_names[:limit])
+    rest = len(all_names) - limit
+    return f"{shown} and {rest} more" if rest > 0 else shown

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from semst.nn._losses import dicr, spatial_contrastive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from semst.nn._network import SemSTNetwork
+    from semst.nn._section import Section
+
+TERMS = ("total", "reconstruction", "spatial", "dicr")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a network is trained.
+
+    Parameters
+    ----------
+    epochs
+        Steps over the whole graph, at least 1.
+    learning_rate, weight_decay
+        Of Adam.
+    reconstruction_weight, spatial_weight, dicr_weight
+        Weights of the three terms of the loss; the paper's 1, 0.1, 0.1.
+    spots_per_step, genes_per_step
+        How many random spots and genes are reconstructed in each step; 0 takes all. The gradient keeps its
+        expectation.
+    snapshots
+        Epochs after which the latent is kept, each between 1 and ``epochs``; the last state is always kept.
+    """
+
+    epochs: int = 90
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    reconstruction_weight: float = 1.0
+    spatial_weight: float = 0.1
+    dicr_weight: float = 0.1
+    spots_per_step: int = 512
+    genes_per_step: int = 512
+    snapshots: Sequence[int] = ()
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What training leaves: latents ``(n, d)`` float32 by epoch, and the terms of the loss, ``(epochs,)`` float64."""
+
+    latents: dict[int, NDArray[np.float32]]
+    history: dict[str, NDArray[np.float64]]
+
+
+def fit(
+    network: SemSTNetwork,
+    section: Section,
+    plan: Plan,
+    *,
+    generator: np.random.Generator,
+    on_epoch: Callable[[], object] | None = None,
+) -> Fitted:
+    r"""Train a network on one section; no label is seen, the last state is the result.
+
+    .. math::
+
+        L = w_r\, \mathrm{NLL} + w_s\, \mathrm{spatial} + w_d\, \mathrm{DICR}
+
+    Parameters
+    ----------
+    network
+        Trained in place; it and ``section`` lie on one device.
+    section
+        The tissue.
+    plan
+        Epochs, weights, sampling.
+    generator
+        Draws the spots, genes and strangers of each step.
+    on_epoch
+        Called after each epoch, for a progress bar.
+
+    Returns
+    -------
+    The latents of the snapshots and of the last epoch, and the history of each term.
+
+    Raises
+    ------
+    FloatingPointError
+        If the loss stops being finite; nothing is returned then.
+
+    References
+    ----------
+    Long et al., arXiv:2511.11380 (training objective).
+    """
+    device = section.features.device
+    library, share = section.library().to(device), section.share().to(device)
+    n_genes = share.shape[0]
+    n_edges = section.neighbours.shape[1]
+    optimiser = torch.optim.Adam(network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
+    history = {term: np.zeros(plan.epochs) for term in TERMS}
+    latents: dict[int, NDArray[np.float32]] = {}
+    for epoch in range(plan.epochs):
+        network.train()
+        encoding = network.encode(section)
+        spots = _sample(section.n_spots, plan.spots_per_step, generator)
+        genes = _sample(n_genes, plan.genes_per_step, generator)
+        rows, columns = torch.from_numpy(spots).to(device), torch.from_numpy(genes).to(device)
+        strangers = torch.from_numpy(generator.integers(0, section.n_spots, size=(2, n_edges))).to(device)
+        terms = {
+            "reconstruction": plan.reconstruction_weight
+            * network.decoder(
+                encoding.latent[rows], section.observed(spots, genes).to(device), library[rows], share, columns
+            ),
+            "spatial": plan.spatial_weight * spatial_contrastive(encoding.latent, section.neighbours, strangers),
+            "dicr": plan.dicr_weight * dicr(encoding.spatial_view, encoding.expression_view),
+        }
+        total = torch.stack(list(terms.values())).sum()
+        if not torch.isfinite(total):
+            message = f"the loss is no longer finite after {epoch} epochs; lower the learning rate."
+            raise FloatingPointError(message)
+        optimiser.zero_grad()
+        total.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        for term, value in {"total": total, **terms}.items():
+            history[term][epoch] = value.item()
+        if epoch + 1 in plan.snapshots or epoch + 1 == plan.epochs:
+            latents[epoch + 1] = latent(network, section)
+        if on_epoch is not None:
+            on_epoch()
+    return Fitted(latents, history)
+
+
+@torch.no_grad()
+def latent(network: SemSTNetwork, section: Section) -> NDArray[np.float32]:
+    """Compute the latent of every spot, ``(n, d)`` float32, without training."""
+    network.eval()
+    values: NDArray[np.float32] = network.encode(section).latent.float().cpu().numpy()
+    return values
+
+
+def _sample(size: int, wanted: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Draw indices without replacement, all of them in order where all are wanted."""
+    if wanted == 0 or wanted >= size:
+        return np.arange(size)
+    return generator.choice(size, wanted, replace=False)

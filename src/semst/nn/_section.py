@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from scipy import sparse
+
+
+@dataclass(frozen=True)
+class Section:
+    """A tissue section as the network sees it: tensors and sparse counts, no names.
+
+    Parameters
+    ----------
+    features
+        ``(n, d)`` float32 input of the network.
+    spatial, expression
+        ``(n, n)`` float32 torch CSR: :func:`semst.nn.normalised_adjacency` of the two graphs.
+    neighbours
+        ``(2, e)`` int64: :func:`semst.nn.edge_pairs` of the spatial graph.
+    counts
+        ``(n, g)`` float32 SciPy CSR of what is reconstructed; stays in main memory, a step copies what it looks at.
+    semantics
+        ``(n, m)`` float32, or None.
+    """
+
+    features: Tensor
+    spatial: Tensor
+    expression: Tensor
+    neighbours: Tensor
+    counts: sparse.csr_matrix
+    semantics: Tensor | None = None
+
+    @property
+    def n_spots(self) -> int:
+        """Number of spots."""
+        return self.features.shape[0]
+
+    def library(self) -> Tensor:
+        """Counts of each spot, ``(n,)`` float32; a spot without any of these genes counts as one."""
+        return torch.from_numpy(np.maximum(np.asarray(self.counts.sum(axis=1)).ravel(), 1).astype(np.float32))
+
+    def share(self) -> Tensor:
+        """Share of each gene in all counts, ``(g,)`` float32, above 0."""
+        totals = np.asarray(self.counts.sum(axis=0), dtype=np.float64).ravel()
+        return torch.from_numpy((np.maximum(totals, 0.5) / max(totals.sum(), 1.0)).astype(np.float32))
+
+    def observed(self, spots: NDArray[np.int64], genes: NDArray[np.int64]) -> Tensor:
+        """Counts of some spots and genes, ``(len(spots), len(genes))`` float32, dense."""
+        return torch.from_numpy(self.counts[spots].toarray()[:, genes])
+
+    def to(self, device: torch.device | str) -> Section:
+        """Move the tensors to a device."""
+        return replace(
+            self,
+            features=self.features.to(device),
+            spatial=self.spatial.to(device),
+            expression=self.expression.to(device),
+            neighbours=self.neighbours.to(device),
+            semantics=None if self.semantics is None else self.semantics.to(device),
+        )

@@ -1,0 +1,6 @@
+"""Pictures of results: each takes ``ax`` and returns Axes."""
+
+from semst.pl._domains import domains
+from semst.pl._training import training
+
+__all__ = ["domains", "training"]

@@ -1,0 +1,151 @@
+"""Which category of which key has which colour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from semst._problems import Problems, listed
+from semst.pl._palette import PALETTE, pick_distinct
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+Palette = Sequence[str] | Mapping[str, str]
+
+
+def as_labels(column: pd.Series) -> pd.Categorical | None:
+    """Read a column of ``obs`` as categories of str, or tell that it holds numbers.
+
+    Returns
+    -------
+    The column's own categories in their own order, so that they parallel ``uns["{key}_colors"]``; text and booleans
+    become categories in natural order; None where the column holds numbers.
+    """
+    from natsort import natsorted, ns
+
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        codes = column.cat.codes.to_numpy()
+        dtype = pd.CategoricalDtype(column.cat.categories.astype(str), ordered=column.cat.ordered)
+        return pd.Categorical.from_codes(codes, dtype=dtype)
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        return None
+    missing = column.isna().to_numpy()
+    text = column.astype(str).to_numpy(dtype=object)
+    categories = natsorted(pd.unique(text[~missing]), alg=ns.IGNORECASE)
+    text[missing] = None
+    return pd.Categorical(text, categories=categories)
+
+
+def reading_order(labels: pd.Categorical) -> list[str]:
+    """Names in the order of the legend: the user's own where the categories are ordered, else the natural one."""
+    from natsort import natsorted, ns
+
+    used = [str(name) for name in labels.remove_unused_categories().categories]
+    return used if labels.ordered else list(natsorted(used, alg=ns.IGNORECASE))
+
+
+def best_overlap(reference: pd.Categorical, labels: pd.Categorical) -> dict[str, str]:
+    """Pair the categories of two labellings so that the paired ones share as many spots as possible.
+
+    Returns
+    -------
+    For each paired category of ``labels``, its partner in ``reference``; pairs that share no spot are left out.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    both = (reference.codes >= 0) & (labels.codes >= 0)
+    shared = np.zeros((len(labels.categories), len(reference.categories)), dtype=np.int64)
+    np.add.at(shared, (labels.codes[both], reference.codes[both]), 1)
+    rows, columns = linear_sum_assignment(shared, maximize=True)
+    names, partners = list(labels.categories), list(reference.categories)
+    return {names[row]: partners[column] for row, column in zip(rows, columns, strict=True) if shared[row, column]}
+
+
+def stored_colors(table: AnnData, key: str, labels: pd.Categorical) -> list[str] | None:
+    """Colours that ``uns["{key}_colors"]`` holds, or None where they are missing, of another number, or no colours."""
+    from matplotlib.colors import is_color_like, to_hex
+
+    stored = table.uns.get(f"{key}_colors")
+    if stored is None or isinstance(stored, str) or len(stored) != len(labels.categories):
+        return None
+    colors = [str(color) for color in stored]
+    return [to_hex(color) for color in colors] if all(is_color_like(color) for color in colors) else None
+
+
+def check_palette(palette: Palette | None, labels: Mapping[str, pd.Categorical], problems: Problems) -> None:
+    """Note entries that are no colours, and a list that is too short for the key that it colours."""
+    from matplotlib.colors import is_color_like
+
+    if palette is None:
+        return
+    if isinstance(palette, str) or not isinstance(palette, Mapping | Sequence):
+        problems.add("`palette` must be a list of colours or a mapping from category to colour.")
+        return
+    colors = list(palette.values()) if isinstance(palette, Mapping) else list(palette)
+    wrong = [color for color in colors if not is_color_like(color)]
+    if wrong:
+        problems.add(f"`palette` holds entries that are no colours: {listed(wrong)}.")
+    if isinstance(palette, Mapping):
+        return
+    longest = max((len(categories.categories) for categories in labels.values()), default=0)
+    if len(palette) < longest:
+        problems.add(f"`palette` has {len(palette)} colours for {longest} categories; give more, or a mapping.")
+
+
+def assign_colors(
+    table: AnnData, labels: Mapping[str, pd.Categorical], *, palette: Palette | None, match: bool
+) -> dict[str, list[str]]:
+    """Give every category of every key its colour.
+
+    Parameters
+    ----------
+    table
+        Its ``uns`` may hold colours of earlier pictures.
+    labels
+        Labels by key; the first key is the one whose colours the others take over.
+    palette
+        Colours that the user asked for.
+    match
+        Whether the keys after the first take over the colours of the categories that they overlap best.
+
+    Returns
+    -------
+    Hex colours by key, parallel to the key's categories.
+    """
+    from matplotlib.colors import to_hex
+
+    named = palette if isinstance(palette, Mapping) else {}
+    in_order = [] if palette is None or isinstance(palette, Mapping) else [to_hex(color) for color in palette]
+    pool = in_order + [color for color in PALETTE if color not in in_order]
+    assigned: dict[str, list[str]] = {}
+    reference: str | None = None
+    for key, categorical in labels.items():
+        names = [str(name) for name in categorical.categories]
+        fixed: dict[str, str] = {}
+        if match and reference is not None:
+            color_of = dict(zip(labels[reference].categories, assigned[reference], strict=True))
+            fixed = {name: color_of[other] for name, other in best_overlap(labels[reference], categorical).items()}
+        elif not in_order and (stored := stored_colors(table, key, categorical)) is not None:
+            fixed = dict(zip(names, stored, strict=True))
+        fixed |= {name: to_hex(named[name]) for name in names if name in named}
+        open_names = [name for name in reading_order(categorical) if name not in fixed]
+        open_names += [name for name in names if name not in fixed and name not in open_names]
+        taken = {*fixed.values(), *(assigned[reference] if match and reference is not None else ())}
+        fixed |= zip(open_names, pick_distinct(len(open_names), taken=sorted(taken), pool=pool), strict=True)
+        assigned[key] = [fixed[name] for name in names]
+        reference = reference or key
+    return assigned
+
+
+def keep_colors(table: AnnData, key: str, labels: pd.Categorical, colors: list[str], *, replace: bool) -> None:
+    """Store colours in ``uns["{key}_colors"]`` for the next picture.
+
+    Colours that are there and fit are the user's and stay, unless ``replace``. A view of a table stays a view.
+    """
+    if table.is_view or (not replace and stored_colors(table, key, labels) is not None):
+        return
+    table.uns[f"{key}_colors"] = list(colors)

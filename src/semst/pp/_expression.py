@@ -1,0 +1,188 @@
+"""Counts -> what the network reads: spatially variable genes, variance-stabilised, as principal components."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from scipy import sparse
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Transform = Literal["log", "sqrt", "none"]
+
+_MIN_SPOTS = 3  # a gene seen in fewer spots has no pattern to speak of
+
+
+def stabilise(counts: sparse.csr_matrix, transform: Transform) -> sparse.csr_matrix:
+    r"""Scale each spot to the median library size and even out the variance of small and large counts.
+
+    .. math::
+
+        \log(1 + x) \quad\text{or}\quad \sqrt{x}, \qquad x_{ij} = c_{ij} \, \frac{\mathrm{median}(l)}{l_i},
+        \quad l_i = \sum_j c_{ij}
+
+    Parameters
+    ----------
+    counts
+        ``(n_spots, n_genes)`` float32 CSR, no empty spot.
+    transform
+        ``"log"``, ``"sqrt"``, or ``"none"`` for values that are normalised already.
+
+    Returns
+    -------
+    ``(n_spots, n_genes)`` float32 CSR, zeros where the counts are zero.
+
+    References
+    ----------
+    Ahlmann-Eltze & Huber, *Nature Methods* 20, 2023: both transformations, at this scale, hold up against all others.
+    """
+    if transform == "none":
+        return counts
+    library = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
+    scaled: Any = sparse.csr_matrix(sparse.diags(np.median(library) / library) @ counts, dtype=np.float32)
+    scaled.data = np.log1p(scaled.data) if transform == "log" else np.sqrt(scaled.data)
+    result: sparse.csr_matrix = scaled
+    return result
+
+
+def morans_i(values: sparse.csr_matrix, graph: sparse.csr_matrix, *, chunk: int = 1000) -> NDArray[np.float64]:
+    r"""Spatial autocorrelation of each gene.
+
+    .. math::
+
+        I_j = \frac{n}{\sum_{ik} w_{ik}} \frac{\sum_{ik} w_{ik} \tilde x_{ij} \tilde x_{kj}}{\sum_i \tilde x_{ij}^2},
+        \qquad \tilde x_{ij} = x_{ij} - \bar x_j
+
+    with :math:`w` the graph's rows normalised to sum 1.
+
+    Parameters
+    ----------
+    values
+        ``(n_spots, n_genes)`` CSR.
+    graph
+        ``(n_spots, n_spots)`` CSR without self loops.
+    chunk
+        Genes that are dense at a time.
+
+    Returns
+    -------
+    ``(n_genes,)`` float64 in about [-1, 1]; 0 for a gene that does not vary.
+
+    References
+    ----------
+    Moran, *Biometrika* 37, 1950.
+    """
+    degree = np.maximum(np.asarray(graph.sum(axis=1)).ravel(), 1)
+    weights = sparse.csr_matrix(sparse.diags(1 / degree) @ graph, dtype=np.float32)
+    by_gene = values.tocsc()
+    index = np.zeros(values.shape[1])
+    for start in range(0, values.shape[1], chunk):
+        dense = by_gene[:, start : start + chunk].toarray().astype(np.float32)
+        dense -= dense.mean(axis=0)
+        variance = np.square(dense).sum(axis=0)
+        covariance = (dense * (weights @ dense)).sum(axis=0)
+        index[start : start + chunk] = covariance / np.where(variance > 0, variance, np.inf)
+    scaled: NDArray[np.float64] = index * (values.shape[0] / max(float(weights.sum()), 1.0))
+    return scaled
+
+
+def select_genes(
+    counts: sparse.csr_matrix, graph: sparse.csr_matrix, *, n_top_genes: int, transform: Transform
+) -> NDArray[np.int64]:
+    """Choose the genes that vary most smoothly over the tissue, by Moran's I.
+
+    Genes that vary for reasons of their own (noise, depth) are often highly variable but not spatial, and only the
+    latter draw domains.
+
+    Parameters
+    ----------
+    counts, graph, transform
+        As above; ranks are taken after :func:`stabilise`.
+    n_top_genes
+        How many, at least 1; all genes seen in at least 3 spots where there are fewer.
+
+    Returns
+    -------
+    Sorted int64 indices of genes.
+    """
+    seen = np.flatnonzero(counts.getnnz(axis=0) >= min(_MIN_SPOTS, counts.shape[0]))
+    if seen.size <= n_top_genes:
+        return seen
+    index = morans_i(stabilise(counts, transform)[:, seen], graph)
+    # A stable sort on the negative keeps ties in gene order, so that the choice does not depend on the machine.
+    best = np.argsort(-index, kind="stable")[:n_top_genes]
+    return np.sort(seen[best])
+
+
+def principal_components(values: sparse.csr_matrix, n_components: int, *, random_state: int) -> NDArray[np.float32]:
+    """Principal components of sparse expression, centred implicitly, so that nothing becomes dense.
+
+    Parameters
+    ----------
+    values
+        ``(n_spots, n_genes)`` CSR.
+    n_components
+        At least 1; fewer are returned where the matrix has no more.
+    random_state
+        Seed of the solver's starting vector.
+
+    Returns
+    -------
+    ``(n_spots, d)`` float32 scores, divided by the standard deviation of the first, ``d <= n_components``.
+    """
+    from sklearn.decomposition import PCA
+
+    d = min(n_components, min(values.shape) - 1)
+    # ARPACK works on the sparse matrix; it cannot give all components, for which small matrices are made dense.
+    small = min(values.shape) <= max(d + 1, 100)
+    solver = PCA(d, svd_solver="full" if small else "arpack", random_state=random_state)
+    scores = solver.fit_transform(values.toarray() if small else values)
+    spread = scores[:, 0].std()
+    result: NDArray[np.float32] = (scores / (spread if spread > 0 else 1.0)).astype(np.float32)
+    return result
+
+
+def published_genes(counts: sparse.csr_matrix, *, n_top_genes: int) -> NDArray[np.int64]:
+    """Choose genes as the paper does: seen in at least 100 spots, highly variable by ``seurat_v3`` on counts.
+
+    On tissue of fewer than 1000 spots a tenth of the spots suffices, and where no more genes remain than are wanted,
+    all of them are taken.
+
+    Returns
+    -------
+    Sorted int64 indices of genes.
+    """
+    import scanpy as sc
+    from anndata import AnnData
+
+    seen = np.flatnonzero(counts.getnnz(axis=0) >= min(100, max(counts.shape[0] // 10, _MIN_SPOTS)))
+    if seen.size <= n_top_genes:
+        return seen
+    chosen = sc.pp.highly_variable_genes(
+        AnnData(counts[:, seen]), flavor="seurat_v3", n_top_genes=n_top_genes, inplace=False
+    )
+    genes: NDArray[np.int64] = seen[chosen["highly_variable"].to_numpy()]
+    return genes
+
+
+def published_scaling(values: sparse.csr_matrix, *, counts: bool) -> NDArray[np.float32]:
+    """Scale as the paper does: each spot to 10 000, each gene by its standard deviation, clipped at 10, no log.
+
+    Parameters
+    ----------
+    values
+        ``(n_spots, n_genes)`` CSR.
+    counts
+        Whether spots are scaled at all; not where the values are normalised already.
+
+    Returns
+    -------
+    ``(n_spots, n_genes)`` float32, dense.
+    """
+    dense = values.toarray().astype(np.float32)
+    if counts:
+        dense *= 1e4 / np.maximum(dense.sum(axis=1, keepdims=True), 1)
+    deviation = dense.std(axis=0)
+    return np.minimum(dense / np.where(deviation > 0, deviation, 1), 10).astype(np.float32)

@@ -1,0 +1,126 @@
+"""The two graphs over spots: who lies beside whom, and who expresses the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from semst._keys import SPATIAL, VISIUM
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+_EXACT_UP_TO = 20_000  # spots; above, neighbours in expression are searched approximately
+
+
+def on_hexagons(table: AnnData) -> bool:
+    """Tell whether the spots lie on Visium's hexagons: in each row, every other column is used."""
+    if VISIUM.row not in table.obs or VISIUM.col not in table.obs:
+        return False
+    row, col = (np.asarray(table.obs[key], dtype=float) for key in (VISIUM.row, VISIUM.col))
+    parity = (row + col) % 2
+    return bool(np.unique(row).size > 1 and (np.all(parity == 0) or np.all(parity == 1)))
+
+
+def spatial_graph(table: AnnData, coordinates: NDArray[np.float64], *, n_neighbors: int = 6) -> sparse.csr_matrix:
+    """Connect spots that lie beside each other, as squidpy does.
+
+    A graph that is in the table already, under squidpy's key, is taken as it is. Else spots on Visium's hexagons get
+    their up to six neighbours on the grid, and all other tissue the ``n_neighbors`` nearest, both ways.
+
+    Parameters
+    ----------
+    table
+        ``n_spots`` observations.
+    coordinates
+        ``(n_spots, 2)``.
+    n_neighbors
+        Nearest neighbours where there is no grid, at least 1.
+
+    Returns
+    -------
+    ``(n_spots, n_spots)`` float32 CSR of ones, symmetric, no self loops.
+    """
+    if SPATIAL.connectivities in table.obsp:
+        return _binary(table.obsp[SPATIAL.connectivities])
+    import squidpy as sq
+    from anndata import AnnData
+
+    places = AnnData(obsm={SPATIAL.coordinates: coordinates})
+    if on_hexagons(table):
+        # Grid positions, not pixels: the slide may be turned or squeezed in the picture.
+        row, col = (np.asarray(table.obs[key], dtype=float) for key in (VISIUM.row, VISIUM.col))
+        places.obsm[SPATIAL.coordinates] = np.stack([col / 2, row * np.sqrt(3) / 2], axis=1)
+        sq.gr.spatial_neighbors_radius(places, radius=1.1)
+    else:
+        sq.gr.spatial_neighbors_knn(places, n_neighs=min(n_neighbors, table.n_obs - 1))
+    return _binary(places.obsp[SPATIAL.connectivities])
+
+
+def widen(graph: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Connect all spots at most two steps apart: on hexagons the 18 nearest instead of the 6 nearest.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> path = sparse.csr_matrix(np.array([[0, 1, 0, 0], [1, 0, 1, 0], [0, 1, 0, 1], [0, 0, 1, 0]]))
+    >>> widen(path).toarray().astype(int)
+    array([[0, 1, 1, 0],
+           [1, 0, 1, 1],
+           [1, 1, 0, 1],
+           [0, 1, 1, 0]])
+    """
+    return _binary(graph + graph @ graph)
+
+
+def expression_graph(features: NDArray[np.float32], *, n_neighbors: int = 15, random_state: int) -> sparse.csr_matrix:
+    """Connect each spot with those of most similar expression, by cosine.
+
+    Parameters
+    ----------
+    features
+        ``(n_spots, d)``.
+    n_neighbors
+        At least 1; the paper's 14-15.
+    random_state
+        Seed of the approximate search that is used above 20 000 spots.
+
+    Returns
+    -------
+    ``(n_spots, n_spots)`` float32 CSR of ones, symmetric, no self loops.
+
+    References
+    ----------
+    Long et al., arXiv:2511.11380 (feature graph).
+    """
+    n = features.shape[0]
+    k = min(n_neighbors, n - 1)
+    length = np.linalg.norm(features, axis=1, keepdims=True)
+    unit = features / np.where(length > 0, length, 1)
+    if n <= _EXACT_UP_TO:
+        from sklearn.neighbors import NearestNeighbors
+
+        # On unit vectors the Euclidean order is the order by cosine.
+        index = NearestNeighbors(n_neighbors=k).fit(unit).kneighbors(return_distance=False)
+    else:
+        from pynndescent import NNDescent
+
+        index = NNDescent(unit, n_neighbors=k + 1, random_state=random_state).neighbor_graph[0][:, 1:]
+    rows = np.repeat(np.arange(n), index.shape[1])
+    ones = np.ones(rows.size, dtype=np.float32)
+    return _binary(sparse.csr_matrix((ones, (rows, index.ravel())), shape=(n, n)))
+
+
+def _binary(graph: Any) -> sparse.csr_matrix:  # noqa: ANN401
+    """Make a graph symmetric, without self loops, with a one for each edge."""
+    edges: Any = sparse.csr_matrix(graph, dtype=np.float32)
+    edges = sparse.csr_matrix(edges + edges.T)
+    edges.setdiag(0)
+    edges.eliminate_zeros()
+    edges.sort_indices()
+    edges.data[:] = 1
+    result: sparse.csr_matrix = edges
+    return result

@@ -1,0 +1,156 @@
+"""Which of the many sources of gene vectors is meant, and which genes of the data it has."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from semst._problems import listed
+from semst.semantics._cache import encode_cached
+from semst.semantics._match import Match, match_names, match_packaged, match_symbols
+from semst.semantics._resolve import resolve_genes
+from semst.semantics._user_table import read_texts, read_vectors, usable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+    from semst._problems import Problems
+    from semst.pp._compute_semantics import SemanticsOptions
+    from semst.semantics._encoders import Encoder
+    from semst.semantics._resolve import Species
+    from semst.semantics._user_table import VectorSource
+
+logger = logging.getLogger("semst")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Gene vectors that are matched to the data, but not read or encoded yet.
+
+    Attributes
+    ----------
+    match
+        The genes of the data in the rows of the source.
+    read
+        Does the slow part: gives the name of the source for ``uns``, and its vectors ``(n_rows, d)`` float32.
+    """
+
+    match: Match
+    read: Callable[[], tuple[str, NDArray[np.float32]]]
+
+
+def choose_source(table: AnnData, options: SemanticsOptions, problems: Problems) -> Source | None:
+    """Find out where gene vectors come from; None where ``problems`` says why there are none."""
+    names = [str(name) for name in table.var_names]
+    source: Source | None
+    if isinstance(options.vectors, str) and options.vectors in table.varm:
+        source = _from_varm(table, options.vectors, problems)
+    elif options.vectors is not None:
+        source = _from_user(table, names, options.vectors, problems, species=options.species)
+    elif options.encoder is not None:
+        source = _from_texts(names, options.encoder, options, problems)
+    else:
+        source = _from_package(names, species=options.species)
+    if source is not None and not source.match.has_vector.any():
+        problems.add(nothing_known(names))
+        return None
+    return source
+
+
+def open_encoder(encoder: Encoder | str | os.PathLike[str]) -> Encoder:
+    """Load a sentence-transformers model if only its name or folder is given."""
+    if isinstance(encoder, str | os.PathLike):
+        from semst.semantics._sentence import SentenceEncoder
+
+        return SentenceEncoder(encoder)
+    return encoder
+
+
+def _from_package(names: Sequence[str], *, species: Species | None) -> Source:
+    def read() -> tuple[str, NDArray[np.float32]]:
+        from semst.semantics._packaged import packaged_table
+
+        packaged = packaged_table()
+        return "packaged", packaged.vectors
+
+    return Source(match_packaged(resolve_genes(names, species=species)), read)
+
+
+def _from_varm(table: AnnData, key: str, problems: Problems) -> Source | None:
+    stored = table.varm[key]
+    values = np.asarray(stored.toarray() if hasattr(stored, "toarray") else stored)
+    if values.ndim != 2 or values.shape[1] == 0 or values.dtype.kind not in "fiu" or np.isinf(values).any():
+        problems.add(
+            f"varm[{key!r}] must hold finite numbers (or NaN where a gene has no vector) of shape (n_genes, d), "
+            f"got {values.dtype} {values.shape}."
+        )
+        return None
+    values = values.astype(np.float32)
+    known = usable(values)
+    names = tuple(str(name) for name in table.var_names)
+    how = np.where(known, "exact", "unknown")
+    match = Match(names, np.where(known, np.arange(len(names)), -1), how, "")
+    return Source(match, lambda: (f"varm[{key!r}]", values))
+
+
+def _from_user(
+    table: AnnData, names: Sequence[str], vectors: VectorSource, problems: Problems, *, species: Species | None
+) -> Source | None:
+    if isinstance(vectors, str) and Path(vectors).suffix not in {".npz", ".parquet"}:
+        problems.missing(
+            f"vectors={vectors!r} is neither a key of varm ({listed(table.varm)}) nor a .npz or .parquet file."
+        )
+        return None
+    named = read_vectors(vectors, problems)
+    if named is None:
+        return None
+    return Source(match_names(names, named.names, species=species), lambda: (named.label, named.vectors))
+
+
+def _from_texts(
+    names: Sequence[str],
+    encoder: Encoder | str | os.PathLike[str],
+    options: SemanticsOptions,
+    problems: Problems,
+) -> Source | None:
+    if options.gene_text is None:
+        logger.warning(
+            "gene_semantics: no `gene_text` was given, so the encoder reads bare gene symbols. It then knows little "
+            "more than how they are spelled (MBP is nearer to 'astrocyte' than to 'oligodendrocyte'); "
+            "give it texts that say what the genes do."
+        )
+        resolution = resolve_genes(names, species=options.species)
+        match, texts = match_symbols(resolution), [str(symbol) for symbol in resolution.symbols]
+    else:
+        text_of = read_texts(options.gene_text, problems)
+        if not text_of:
+            return None
+        match, texts = match_names(names, list(text_of), species=options.species), list(text_of.values())
+
+    def read() -> tuple[str, NDArray[np.float32]]:
+        opened = open_encoder(encoder)
+        used = np.unique(match.rows[match.has_vector])
+        encoded = encode_cached(
+            opened, [texts[row] for row in used], cache_dir=options.cache_dir, progress=options.progress
+        )
+        rows = np.zeros((len(texts), encoded.shape[1]), dtype=np.float32)
+        rows[used] = encoded
+        return opened.name, rows
+
+    return Source(match, read)
+
+
+def nothing_known(names: Sequence[str]) -> str:
+    return (
+        f"no gene has a vector: none of the {len(names)} names was found ({listed(names, limit=5)}). var_names must be "
+        "symbols or Ensembl ids of human or mouse: put them there (for instance "
+        "`adata.var_names = adata.var['gene_name']`), or bring vectors under your names with `vectors`."
+    )

@@ -1,0 +1,19 @@
+"""Genes and text to vectors; knows genes, never spots."""
+
+from semst.semantics._encoders import Encoder
+from semst.semantics._language_model import LanguageModelEncoder
+from semst.semantics._packaged import PackagedTable, packaged_table
+from semst.semantics._resolve import Resolution, Species, infer_species, resolve_genes
+from semst.semantics._sentence import SentenceEncoder
+
+__all__ = [
+    "Encoder",
+    "LanguageModelEncoder",
+    "PackagedTable",
+    "Resolution",
+    "SentenceEncoder",
+    "Species",
+    "infer_species",
+    "packaged_table",
+    "resolve_genes",
+]

@@ -1,0 +1,280 @@
+"""Spatial domains of a tissue."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from semst._inputs import find_table
+from semst._keys import CLUSTER, SEMANTICS, SPATIAL, ClusterKeys
+from semst._problems import Problems
+from semst._provenance import versions
+from semst._results import Data, target
+from semst.pp._compute_semantics import SemanticsOptions, SemanticsResult, compute_gene_semantics
+from semst.pp._gene_semantics import write_semantics
+from semst.pp._graphs import spatial_graph, widen
+from semst.tl._checks import ClusterOptions, check
+from semst.tl._consensus import agreement
+from semst.tl._device import pick_device
+from semst.tl._members import members
+from semst.tl._recipe import recipe_for
+from semst.tl._refine import refine as refine_labels
+from semst.tl._sections import Tissue, choose_genes
+from semst.tl._select import choose, judge, tightest
+from semst.tl._train import train
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+    from semst.nn import Convolution, Likelihood
+    from semst.tl._partition import Partition
+    from semst.tl._recipe import Preset
+    from semst.tl._train import Trained
+
+logger = logging.getLogger("semst")
+
+WHERE = "semst.tl.cluster"
+
+
+def cluster(
+    data: Data,
+    *,
+    n_clusters: int,
+    preset: Preset = "default",
+    semantics_key: str | None = SEMANTICS.base,
+    layer: str | None = None,
+    likelihood: Likelihood = "zinb",
+    convolution: Convolution = "gcn",
+    partition: Partition | None = None,
+    refine: bool = False,
+    n_top_genes: int = 3000,
+    n_neighbors: int = 6,
+    epochs: int | None = None,
+    device: str = "auto",
+    random_state: int = 0,
+    progress: bool = True,
+    table_key: str | None = None,
+    spatial_key: str = SPATIAL.coordinates,
+    coordinate_system: str | None = None,
+    key_added: str = CLUSTER.base,
+    copy: bool = False,
+) -> Data | None:
+    r"""Find the spatial domains of a tissue section.
+
+    Trains graph networks on counts, places and the meaning of genes (SemST), cuts their latents in many ways, and keeps
+    what the counts support best. No label is ever read.
+
+    Parameters
+    ----------
+    data
+        AnnData, or SpatialData with such a table: spots x genes with raw counts, and where the spots lie.
+    n_clusters
+        Number of domains, at least 2; exactly so many are returned.
+    preset
+        ``"default"``: our recipe, the same for every tissue. ``"published"``: the paper's architecture, loss weights
+        and k-means on the last state of the training.
+    semantics_key
+        Key of ``obsm`` with the semantics of the spots. Where the default key is missing,
+        :func:`semst.pp.gene_semantics` runs first with its defaults, and a line in the log says so. None leaves meaning
+        out.
+    layer
+        Key of ``layers`` with the counts; the default reads ``X``.
+    likelihood
+        Of the decoder: ``"zinb"`` and ``"nb"`` take raw counts, ``"gaussian"`` takes expression that is normalised and
+        logged already.
+    convolution
+        ``"gcn"`` as published, ``"gat"`` or ``"sage"``.
+    partition
+        How a latent is cut: ``"mixture"`` (Gaussian, one covariance for all), ``"kmeans"``, or ``"leiden"`` (needs the
+        extra ``semst[leiden]``). The default is ``"mixture"``, and k-means for ``preset="published"``.
+    refine
+        Whether each spot finally takes the label most frequent among the spots at most two steps away.
+    n_top_genes
+        Genes that are used, at least 1; all where there are fewer. The default preset takes those of highest Moran's I.
+    n_neighbors
+        Nearest neighbours in the spatial graph, at least 1, where neither ``obsp["spatial_connectivities"]`` (squidpy's
+        graph, used as it is) nor Visium's grid says who lies beside whom.
+    epochs
+        Steps of training for each network, at least 1; the default is 90 (four networks), 200 as published (one).
+    device
+        ``"auto"`` takes a GPU where there is one; or a name such as ``"cpu"`` or ``"cuda:1"``.
+    random_state
+        Seed of everything random, at least 0. The same seed on the same machine with the same versions gives the same
+        bytes.
+    progress
+        Whether a bar shows the training.
+    table_key
+        Name of the table in a SpatialData that has several.
+    spatial_key
+        Key of ``obsm`` with the coordinates, ``(n_spots, 2)`` in any unit.
+    coordinate_system
+        For SpatialData: where the centroids are taken; the default is ``"global"``, or the only one.
+    key_added
+        Name of all that is written.
+    copy
+        Return a copy with the results and leave ``data`` alone; the default writes into ``data``.
+
+    Returns
+    -------
+    None, or the copy. Written into the table, in place of what was there under the same names:
+
+    ``obs[key_added]``
+        Categorical of str, ``"1"`` (most spots) to ``str(n_clusters)``: the domains.
+    ``obs[key_added + "_confidence"]``
+        float32 in [0, 1]: share of the partitions that put the spot where the result puts it.
+    ``obsm["X_" + key_added]``
+        ``(n_spots, d)`` float32: the latents of all networks side by side.
+    ``uns[key_added]``
+        Dict of ``params``; ``history`` (``"total"``, ``"reconstruction"``, ``"spatial"``, ``"dicr"``: float64
+        ``(epochs,)``, the weighted terms of the loss, averaged over networks); ``score`` (float: how well the domains
+        explain the counts, nats per molecule); ``n_partitions``, ``n_genes`` (int); ``device``; ``versions``.
+
+    And what :func:`semst.pp.gene_semantics` writes, where it ran.
+
+    Raises
+    ------
+    TypeError
+        If ``data`` is neither AnnData nor SpatialData.
+    KeyError
+        If a layer, key, table or coordinate system is missing, or there are no coordinates.
+    ValueError
+        If an argument is out of its range; names are duplicated; counts are negative, not whole numbers, not finite, or
+        missing from a spot; coordinates are not finite; a table does not match its element; there are fewer spots than
+        domains; no gene is recognised; or Leiden cannot give so many groups. One error names all problems, and ``data``
+        is as it was.
+    FloatingPointError
+        If training diverges; ``data`` is as it was.
+
+    Notes
+    -----
+    For each of four views (log or square root of the counts; one or two rings of neighbours) a
+    :class:`semst.nn.SemSTNetwork` is trained on
+
+    .. math::
+
+        L = \mathrm{NLL}_{\mathrm{ZINB}} + 0.1 \, L_{\mathrm{spatial}} + 0.1 \, L_{\mathrm{DICR}}
+
+    Its latent at one, two and three thirds of the training, at 10, 15 and 20 principal components, is cut by a Gaussian
+    mixture: 36 partitions. They fall into families of those that agree; the consensus of each family, and of the best
+    partitions of all, is judged by how well the domains around a spot explain its counts, and the best one is returned.
+    Genes that are zero in all spots are left out.
+
+    References
+    ----------
+    Long et al., *When Genes Speak: A Semantic-Guided Framework for Spatially Resolved Transcriptomics Data Clustering*,
+    AAAI 2026, arXiv:2511.11380. The views, the shortcut and the choice among partitions are ours.
+
+    Examples
+    --------
+    >>> import semst
+    >>> adata = semst.datasets.simulated(n_spots=400, n_genes=300, progress=False)
+    >>> semst.tl.cluster(adata, n_clusters=4, epochs=5, progress=False)
+    >>> sorted(adata.obs["semst"].unique())
+    ['1', '2', '3', '4']
+    """
+    options = ClusterOptions(
+        n_clusters=n_clusters,
+        preset=preset,
+        semantics_key=semantics_key,
+        layer=layer,
+        likelihood=likelihood,
+        convolution=convolution,
+        partition=partition,
+        refine=refine,
+        n_top_genes=n_top_genes,
+        n_neighbors=n_neighbors,
+        epochs=epochs,
+        device=device,
+        random_state=random_state,
+        spatial_key=spatial_key,
+        coordinate_system=coordinate_system,
+        key_added=key_added,
+    )
+    table = find_table(data, table_key=table_key, where=WHERE)
+    problems = Problems(WHERE)
+    chosen_device = pick_device(device, problems)
+    checked = check(data, table, options, problems)
+    fresh = _missing_semantics(table, options)
+    semantics = fresh.spot_vectors if fresh is not None else checked.semantics
+
+    recipe = recipe_for(preset, epochs=epochs, gaussian=likelihood == "gaussian")
+    graph = spatial_graph(table, checked.coordinates, n_neighbors=n_neighbors)
+    genes = choose_genes(checked.counts, graph, recipe, n_top_genes=n_top_genes)
+    tissue = Tissue(checked.counts, graph, semantics, genes)
+    trained = train(
+        tissue,
+        recipe,
+        likelihood=likelihood,
+        convolution=convolution,
+        device=chosen_device,
+        random_state=random_state,
+        progress=progress,
+    )
+    around = widen(graph)
+    # Many small problems: threads would wait for each other longer than they work.
+    with threadpool_limits(1):
+        partitions = members(
+            trained.latents,
+            recipe,
+            n_clusters,
+            partition=partition or recipe.partition,
+            random_state=random_state,
+        )
+        if recipe.selection == "consensus":
+            labels = choose(partitions, n_clusters, counts=checked.counts, graph=around, random_state=random_state)
+        else:
+            labels = tightest(partitions, trained.latent)
+    if refine:
+        labels = refine_labels(labels, around)
+
+    data, table = target(data, table, copy=copy)
+    if fresh is not None:
+        write_semantics(table, fresh, key=SEMANTICS.base)
+    facts = {
+        "params": options.params(),
+        "score": judge(labels, counts=checked.counts, graph=around),
+        "n_partitions": len(partitions),
+        "n_genes": int(genes.size),
+        "device": str(chosen_device),
+    }
+    _write(table, _by_size(labels), agreement(labels, partitions), trained, facts, ClusterKeys(key_added))
+    return data if copy else None
+
+
+def _missing_semantics(table: AnnData, options: ClusterOptions) -> SemanticsResult | None:
+    """Compute the default semantics where they are wanted and missing."""
+    if options.semantics_key is None or options.semantics_key in table.obsm:
+        return None
+    logger.info("no semantics in obsm[%r]: running semst.pp.gene_semantics with its defaults.", SEMANTICS.base)
+    weights: Any = "raw" if options.likelihood == "gaussian" else "lognorm"
+    return compute_gene_semantics(table, SemanticsOptions(layer=options.layer, weights=weights, progress=False))
+
+
+def _by_size(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number the domains from 1 by their size, the largest first; ties by the first spot."""
+    names, first, sizes = np.unique(labels, return_index=True, return_counts=True)
+    order = np.lexsort((first, -sizes))
+    number = np.empty(names.size, dtype=np.int64)
+    number[order] = np.arange(1, names.size + 1)
+    return number[np.searchsorted(names, labels)]
+
+
+def _write(
+    table: AnnData,
+    numbers: NDArray[np.int64],
+    confidence: NDArray[np.float32],
+    trained: Trained,
+    facts: dict[str, Any],
+    keys: ClusterKeys,
+) -> None:
+    names = [str(number) for number in range(1, int(numbers.max()) + 1)]
+    table.obs[keys.obs] = pd.Categorical(numbers.astype(str), categories=names)
+    table.obs[keys.confidence] = confidence
+    table.obsm[keys.obsm] = trained.latent
+    table.uns[keys.uns] = {**facts, "history": trained.history, "versions": versions()}
+    table.uns.pop(keys.colors, None)  # colours of domains that are no more

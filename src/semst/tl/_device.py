@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from semst._problems import Problems
+
+
+def pick_device(device: str, problems: Problems) -> torch.device:
+    """Turn ``"auto"`` or the name of a device into one that works here, or note why not.
+
+    ``"auto"`` takes CUDA where there is a GPU, else Apple's MPS where it can multiply sparse matrices (its support
+    depends on the version of torch), else the CPU.
+    """
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() and _multiplies_sparse("mps") else "cpu")
+    try:
+        named = torch.device(device)
+        torch.zeros(1, device=named)
+    except (RuntimeError, AssertionError) as error:
+        problems.add(f"device {device!r} cannot be used here ({str(error).splitlines()[0]}); use 'auto' or 'cpu'.")
+        return torch.device("cpu")  # never used: the problem is raised
+    return named
+
+
+def _multiplies_sparse(device: str) -> bool:
+    try:
+        identity = torch.eye(2).to_sparse_csr().to(device)
+        return bool(torch.equal((identity @ torch.ones(2, 1, device=device)).cpu(), torch.ones(2, 1)))
+    except (RuntimeError, NotImplementedError):
+        return False

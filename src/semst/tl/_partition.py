@@ -1,0 +1,111 @@
+"""Cutting a latent into a given number of groups. Each function: ``(n, d)`` in, ``(n,)`` int64 labels from 0 out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+Partition = Literal["mixture", "kmeans", "leiden"]
+
+_FIT_ON = 50_000  # spots; more are assigned to the groups of a random subset of so many
+_MAX_TRIALS = 40  # resolutions tried by leiden; halving an interval 40 times exhausts its precision
+
+
+def mixture(points: NDArray[np.float32], n_clusters: int, *, random_state: int) -> NDArray[np.int64]:
+    """Gaussian mixture with one covariance for all groups, started from k-means.
+
+    The covariance takes out what varies alike in all groups, which k-means cannot. R users know the model as mclust's
+    EEE.
+
+    References
+    ----------
+    Scrucca et al., *The R Journal* 8, 2016.
+    """
+    from sklearn.mixture import GaussianMixture
+
+    model = GaussianMixture(n_clusters, covariance_type="tied", random_state=random_state, reg_covar=_ridge(points))
+    sample = _sample(len(points), random_state)
+    labels: NDArray[np.int64] = model.fit(points[sample]).predict(points).astype(np.int64)
+    return labels
+
+
+def kmeans(points: NDArray[np.float32], n_clusters: int, *, random_state: int) -> NDArray[np.int64]:
+    """k-means, one start by k-means++: the published last step."""
+    from sklearn.cluster import KMeans
+
+    model = KMeans(n_clusters, random_state=random_state, n_init=1)
+    sample = _sample(len(points), random_state)
+    labels: NDArray[np.int64] = model.fit(points[sample]).predict(points).astype(np.int64)
+    return labels
+
+
+def leiden(points: NDArray[np.float32], n_clusters: int, *, random_state: int) -> NDArray[np.int64]:
+    """Leiden on the 15 nearest neighbours, at a resolution (found by bisection) that gives ``n_clusters`` groups.
+
+    Raises
+    ------
+    ImportError
+        If igraph and leidenalg, the extra ``semst[leiden]``, are not installed.
+    ValueError
+        If no resolution gives exactly so many groups.
+
+    References
+    ----------
+    Traag et al., *Scientific Reports* 9, 2019.
+    """
+    import scanpy as sc
+    from anndata import AnnData
+
+    graph = AnnData(obsm={"latent": points})
+    sc.pp.neighbors(graph, use_rep="latent", n_neighbors=min(15, len(points) - 1), random_state=random_state)
+
+    def groups(resolution: float) -> NDArray[np.int64]:
+        sc.tl.leiden(
+            graph,
+            resolution=resolution,
+            random_state=random_state,
+            flavor="igraph",
+            n_iterations=2,
+            directed=False,
+        )
+        return np.asarray(graph.obs["leiden"].cat.codes, dtype=np.int64)
+
+    low, high = 0.0, 1.0
+    labels = groups(high)
+    while labels.max() + 1 < n_clusters and high < 64:
+        low, high = high, 2 * high
+        labels = groups(high)
+    for _ in range(_MAX_TRIALS):
+        found = labels.max() + 1
+        if found == n_clusters:
+            return labels
+        middle = (low + high) / 2
+        labels = groups(middle)
+        low, high = (middle, high) if labels.max() + 1 < n_clusters else (low, middle)
+    message = f"no Leiden resolution gives exactly {n_clusters} groups here; use partition='mixture'."
+    raise ValueError(message)
+
+
+PARTITIONS: dict[Partition, Callable[..., NDArray[np.int64]]] = {
+    "mixture": mixture,
+    "kmeans": kmeans,
+    "leiden": leiden,
+}
+
+
+def _sample(size: int, random_state: int) -> NDArray[np.int64]:
+    """Choose which spots a model is fitted on: all, or a random subset where there are very many."""
+    if size <= _FIT_ON:
+        return np.arange(size)
+    return np.sort(np.random.default_rng(random_state).choice(size, _FIT_ON, replace=False))
+
+
+def _ridge(points: NDArray[np.float32]) -> float:
+    """Keep covariances invertible, at a millionth of the mean variance whatever the scale of the latent."""
+    return max(1e-6 * float(points.var(axis=0).mean()), 1e-12)

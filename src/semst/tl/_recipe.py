@@ -1,0 +1,123 @@
+"""The two recipes: ours, one for all tissue, and the published one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from semst.nn import Plan
+
+if TYPE_CHECKING:
+    from semst.pp._expression import Transform
+    from semst.tl._partition import Partition
+
+Preset = Literal["default", "published"]
+GeneChoice = Literal["spatial", "published"]
+Selection = Literal["consensus", "tightest"]
+
+
+@dataclass(frozen=True)
+class View:
+    """One way to look at the tissue; each has a network of its own.
+
+    Parameters
+    ----------
+    transform
+        How counts are stabilised.
+    rings
+        How many steps of the spatial graph count as the neighbourhood.
+    """
+
+    transform: Transform
+    rings: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that is fixed before a tissue is seen.
+
+    Parameters
+    ----------
+    views
+        One network each.
+    plan
+        Training of each network.
+    genes
+        ``"spatial"``: those of highest Moran's I. ``"published"``: seen in 100 spots, highly variable by seurat_v3.
+    n_components
+        Principal components that the networks read; 0 lets them read the scaled genes, as published.
+    expression_neighbors
+        Neighbours in the expression graph.
+    hidden_features, branch_features, latent_features
+        Widths; ``branch_features`` 0 means as wide as the input.
+    shortcut
+        Whether the network starts from its linear path.
+    member_components
+        Numbers of principal components of the latent that are partitioned; 0 takes the latent as it is.
+    partition
+        How a latent is cut where the user does not say.
+    starts
+        Partitions of each latent and number of components, which differ in their seed.
+    selection
+        ``"consensus"``: the best consensus of families of partitions. ``"tightest"``: the one partition with the least
+        variance inside its groups, as k-means with several starts gives.
+    """
+
+    views: tuple[View, ...] = (View("log", 1), View("log", 2), View("sqrt", 1), View("sqrt", 2))
+    plan: Plan = field(default_factory=lambda: Plan(epochs=90, snapshots=(30, 60, 90)))
+    genes: GeneChoice = "spatial"
+    n_components: int = 50
+    expression_neighbors: int = 15
+    hidden_features: int = 128
+    branch_features: int = 0
+    latent_features: int = 32
+    shortcut: bool = True
+    member_components: tuple[int, ...] = (10, 15, 20)
+    partition: Partition = "mixture"
+    starts: int = 1
+    selection: Selection = "consensus"
+
+
+DEFAULT = Recipe()
+"""Our recipe. Snapshots lie at one, two and three thirds of the epochs."""
+
+PUBLISHED = Recipe(
+    views=(View("log", 4),),
+    plan=Plan(epochs=200, weight_decay=5e-4, genes_per_step=0, snapshots=()),
+    genes="published",
+    n_components=0,
+    expression_neighbors=14,
+    hidden_features=256,
+    branch_features=128,
+    latent_features=128,
+    shortcut=False,
+    member_components=(0,),
+    partition="kmeans",
+    starts=10,
+    selection="tightest",
+)
+"""Architecture and loss weights of the paper; its neighbourhood of about four spot pitches, its optimiser.
+
+The last state counts: no epoch is picked by labels. Two things are sampled that the release sums over all pairs and all
+spots (strangers, and 512 spots in each step); the gradient keeps its expectation.
+"""
+
+
+def recipe_for(preset: Preset, *, epochs: int | None, gaussian: bool) -> Recipe:
+    """Give the recipe of a preset, with the user's number of epochs.
+
+    With the Gaussian likelihood expression comes stabilised, so that our recipe has two views instead of four.
+    """
+    from dataclasses import replace
+
+    recipe = DEFAULT if preset == "default" else PUBLISHED
+    if gaussian:
+        rings = dict.fromkeys(view.rings for view in recipe.views)
+        recipe = replace(recipe, views=tuple(View("none", r) for r in rings))
+    if epochs is not None:
+        recipe = replace(recipe, plan=replace(recipe.plan, epochs=epochs))
+    if recipe.plan.snapshots:
+        last = recipe.plan.epochs
+        thirds = tuple(sorted({max(last * part // 3, 1) for part in (1, 2, 3)}))
+        recipe = replace(recipe, plan=replace(recipe.plan, snapshots=thirds))
+    return recipe

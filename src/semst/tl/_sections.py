@@ -1,0 +1,101 @@
+"""A tissue, seen in each view of a recipe: from counts, places and semantics to the tensors of a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from semst.nn import Section, edge_pairs, normalised_adjacency
+from semst.pp._expression import principal_components, published_genes, published_scaling, select_genes, stabilise
+from semst.pp._graphs import expression_graph, widen
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from semst.nn import Likelihood
+    from semst.tl._recipe import Recipe, View
+
+_GRAPH_COMPONENTS = 20  # principal components whose cosine tells which spots express the same
+
+
+@dataclass(frozen=True)
+class Tissue:
+    """What is known of a tissue, checked.
+
+    Parameters
+    ----------
+    counts
+        ``(n, g)`` float32 CSR of all genes: counts, or normalised expression.
+    graph
+        ``(n, n)`` CSR of ones: the spatial graph.
+    semantics
+        ``(n, m)`` float32, or None.
+    genes
+        Indices of the genes that are used.
+    """
+
+    counts: sparse.csr_matrix
+    graph: sparse.csr_matrix
+    semantics: NDArray[np.float32] | None
+    genes: NDArray[np.int64]
+
+
+def choose_genes(
+    counts: sparse.csr_matrix, graph: sparse.csr_matrix, recipe: Recipe, *, n_top_genes: int
+) -> NDArray[np.int64]:
+    """Choose genes as the recipe says: sorted int64 indices."""
+    if recipe.genes == "published":
+        return published_genes(counts, n_top_genes=n_top_genes)
+    return select_genes(counts, graph, n_top_genes=n_top_genes, transform=recipe.views[0].transform)
+
+
+def rings(graph: sparse.csr_matrix, n: int) -> sparse.csr_matrix:
+    """Connect spots at most ``n`` steps apart; ``n`` is a power of two."""
+    while n > 1:
+        graph, n = widen(graph), n // 2
+    return graph
+
+
+def section(tissue: Tissue, view: View, recipe: Recipe, *, likelihood: Likelihood, random_state: int) -> Section:
+    """Prepare what the network of one view reads.
+
+    Semantics are averaged over the neighbourhood like everything else a branch gives, then centred and scaled: left as
+    they are, they would carry the cell type of each single spot past the graph.
+    """
+    chosen: Any = tissue.counts[:, tissue.genes]
+    graph = rings(tissue.graph, view.rings)
+    adjacency = normalised_adjacency(graph)
+    if recipe.n_components:
+        stabilised: Any = stabilise(tissue.counts, view.transform)
+        features = principal_components(stabilised[:, tissue.genes], recipe.n_components, random_state=random_state)
+        smooth = (adjacency @ torch.from_numpy(features)).numpy()[:, :_GRAPH_COMPONENTS]
+    else:
+        features = smooth = published_scaling(chosen, counts=likelihood != "gaussian")
+    alike = expression_graph(smooth, n_neighbors=recipe.expression_neighbors, random_state=random_state)
+    return Section(
+        features=torch.from_numpy(features),
+        spatial=adjacency,
+        expression=normalised_adjacency(alike),
+        neighbours=edge_pairs(graph),
+        counts=_unit_variance(chosen) if likelihood == "gaussian" else chosen,
+        semantics=None if tissue.semantics is None else _smooth(torch.from_numpy(tissue.semantics), adjacency),
+    )
+
+
+def _smooth(semantics: torch.Tensor, adjacency: torch.Tensor) -> torch.Tensor:
+    smooth = adjacency @ (semantics - semantics.mean(dim=0))
+    smooth = smooth - smooth.mean(dim=0)
+    return smooth / smooth.std(dim=0).mean().clamp_min(1e-8)
+
+
+def _unit_variance(values: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Divide each gene by its standard deviation, without centring, so that zeros stay zeros."""
+    mean = np.asarray(values.mean(axis=0)).ravel()
+    square = np.asarray(values.multiply(values).mean(axis=0)).ravel()
+    deviation = np.sqrt(np.maximum(square - mean**2, 0))
+    scale = sparse.diags(1 / np.where(deviation > 0, deviation, 1))
+    return sparse.csr_matrix(values @ scale, dtype=np.float32)

@@ -1,0 +1,138 @@
+from itertools import permutations
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+from hypothesis import given
+from hypothesis import strategies as st
+
+from semst._problems import Problems
+from semst.pl._colors import as_labels, assign_colors, best_overlap, check_palette, reading_order
+from semst.pl._palette import PALETTE
+
+
+def table_with(**columns):
+    obs = pd.DataFrame(columns)
+    return AnnData(np.ones((len(obs), 1), dtype=np.float32), obs=obs.set_axis(obs.index.astype(str)))
+
+
+def labels_of(table):
+    return {key: as_labels(table.obs[key]) for key in table.obs}
+
+
+def test_text_becomes_categories_in_natural_order():
+    labels = as_labels(pd.Series(["d10", "d2", None, "D1"]))
+    assert list(labels.categories) == ["D1", "d2", "d10"]
+    assert list(labels.codes) == [2, 1, -1, 0]
+
+
+@pytest.mark.parametrize("dtype", [object, "string"])
+def test_gaps_in_text_stay_gaps(dtype):
+    labels = as_labels(pd.Series(["a", None, "b"], dtype=dtype))
+    assert list(labels.codes) == [0, -1, 1]
+
+
+def test_booleans_are_labels_and_numbers_are_not():
+    assert list(as_labels(pd.Series([True, False])).categories) == ["False", "True"]
+    assert as_labels(pd.Series([1, 2])) is None
+    assert as_labels(pd.Series([0.5, np.nan], dtype="Float32")) is None
+
+
+def test_categories_keep_their_order_and_become_text():
+    labels = as_labels(pd.Series(pd.Categorical([3, 1, 3], categories=[3, 2, 1])))
+    assert list(labels.categories) == ["3", "2", "1"]
+    assert list(labels.codes) == [0, 2, 0]
+
+
+def test_reading_order_is_natural_unless_the_user_ordered():
+    names = ["L10", "L2", "L1", "never"]
+    assert reading_order(pd.Categorical(names[:3], categories=names)) == ["L1", "L2", "L10"]
+    assert reading_order(pd.Categorical(names[:3], categories=names, ordered=True)) == ["L10", "L2", "L1"]
+
+
+def test_best_overlap_by_hand():
+    reference = pd.Categorical(["a", "a", "a", "b", "b", None])
+    labels = pd.Categorical(["2", "2", "1", "1", "1", "3"])
+    # "3" covers only an unlabelled spot, so it has no partner.
+    assert best_overlap(reference, labels) == {"1": "b", "2": "a"}
+
+
+label_lists = st.integers(1, 40).flatmap(
+    lambda n: st.tuples(*[st.lists(st.sampled_from(["a", "b", "c", "d", None]), min_size=n, max_size=n)] * 2)
+)
+
+
+@given(label_lists)
+def test_no_other_pairing_shares_more_spots(lists):
+    reference, labels = (pd.Categorical(values, categories=list("abcd")) for values in lists)
+    shared = pd.crosstab(np.array(labels), np.array(reference)).reindex(index=list("abcd"), columns=list("abcd"))
+    shared = shared.fillna(0).to_numpy()
+    pairs = best_overlap(reference, labels)
+    assert len(set(pairs.values())) == len(pairs)
+    found = sum(shared["abcd".index(name), "abcd".index(partner)] for name, partner in pairs.items())
+    assert found == max(sum(shared[range(4), order]) for order in permutations(range(4)))
+
+
+@given(label_lists)
+def test_colours_are_never_shared_within_a_key(lists):
+    table = table_with(one=pd.Categorical(lists[0]), two=pd.Categorical(lists[1]))
+    for colors in assign_colors(table, labels_of(table), palette=None, match=True).values():
+        assert len(set(colors)) == len(colors)
+
+
+def test_matched_categories_take_the_colour_of_the_reference():
+    table = table_with(truth=pd.Categorical(["L1"] * 4 + ["L2"] * 4), ours=pd.Categorical(list("2222") + list("1113")))
+    colors = assign_colors(table, labels_of(table), palette=None, match=True)
+    assert colors["truth"] == list(PALETTE[:2])
+    # "1" is L2, "2" is L1, and "3" overlaps what is taken, so it gets the next colour.
+    assert colors["ours"] == [PALETTE[1], PALETTE[0], PALETTE[2]]
+    apart = assign_colors(table, labels_of(table), palette=None, match=False)
+    assert apart["ours"] == list(PALETTE[:3])
+
+
+def test_a_key_without_overlap_shares_no_colour_with_the_reference():
+    table = table_with(truth=pd.Categorical(["a", None]), ours=pd.Categorical([None, "x"]))
+    colors = assign_colors(table, labels_of(table), palette=None, match=True)
+    assert colors == {"truth": [PALETTE[0]], "ours": [PALETTE[1]]}
+
+
+def test_stored_colours_are_used_where_they_fit():
+    table = table_with(truth=pd.Categorical(["a", "b"]))
+    table.uns["truth_colors"] = np.array(["red", "#00ff00"], dtype=object)
+    assert assign_colors(table, labels_of(table), palette=None, match=True)["truth"] == ["#ff0000", "#00ff00"]
+    for wrong in (["red"], ["red", "no colour"], "red", 3):
+        table.uns["truth_colors"] = wrong if wrong != 3 else ["red"] * 3
+        assert assign_colors(table, labels_of(table), palette=None, match=True)["truth"] == list(PALETTE[:2])
+
+
+def test_a_list_goes_by_the_legend_and_a_mapping_by_name():
+    table = table_with(key=pd.Categorical(["d10", "d2"], categories=["d10", "d2"]))
+    assert assign_colors(table, labels_of(table), palette=["red", "blue"], match=True)["key"] == ["#0000ff", "#ff0000"]
+    table.uns["key_colors"] = ["black", "white"]
+    assert assign_colors(table, labels_of(table), palette={"d2": "red"}, match=True)["key"] == ["#000000", "#ff0000"]
+
+
+def test_a_short_list_is_no_limit_for_the_matched_key():
+    table = table_with(truth=pd.Categorical(["a"] * 2), ours=pd.Categorical(["1", "2"]))
+    colors = assign_colors(table, labels_of(table), palette=["red"], match=True)
+    assert colors["truth"] == ["#ff0000"]
+    assert "#ff0000" in colors["ours"]
+    assert len(set(colors["ours"])) == 2
+
+
+@pytest.mark.parametrize(
+    ("palette", "message"),
+    [
+        (["red", "reed"], "no colours: 'reed'"),
+        ({"a": "blau"}, "no colours: 'blau'"),
+        (["red"], "1 colours for 2 categories"),
+        ("viridis", "must be a list"),
+        (7, "must be a list"),
+    ],
+)
+def test_wrong_palettes_are_named(palette, message):
+    problems = Problems("here")
+    check_palette(palette, {"key": pd.Categorical(["a", "b"])}, problems)
+    with pytest.raises(ValueError, match=message):
+        problems.raise_if_any()

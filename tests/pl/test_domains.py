@@ -1,0 +1,349 @@
+import inspect
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData, read_h5ad
+from matplotlib.colors import to_hex
+from natsort import natsorted
+
+import semst.pl
+from semst.pl._palette import PALETTE, UNLABELLED
+
+
+def spots_of(ax):
+    """Collections of spots by category."""
+    return {collection.get_gid(): collection for collection in ax.collections}
+
+
+def color_of(collection):
+    (color,) = collection.get_facecolors()
+    return to_hex(color)
+
+
+def legend_of(ax):
+    return {
+        text.get_text(): to_hex(mark.get_color())
+        for text, mark in zip(ax.get_legend().texts, ax.get_legend().legend_handles, strict=True)
+    }
+
+
+def test_each_domain_is_one_collection_at_its_place_in_its_colour(visium):
+    ax = semst.pl.domains(visium)
+    spots = spots_of(ax)
+    assert list(spots) == ["1", "2", "3"]
+    assert visium.uns["semst_colors"] == list(PALETTE[:3])
+    for name, color in zip(["1", "2", "3"], visium.uns["semst_colors"], strict=True):
+        expected = visium.obsm["spatial"][visium.obs["semst"] == name]
+        np.testing.assert_allclose(spots[name].get_offsets(), expected)
+        assert color_of(spots[name]) == color
+    assert legend_of(ax) == dict(zip("123", PALETTE, strict=False))
+
+
+def test_unlabelled_spots_are_grey_beneath_and_last_in_the_legend(visium):
+    ax = semst.pl.domains(visium, color="ground_truth")
+    spots = spots_of(ax)
+    assert list(spots) == ["unlabelled", "Layer1", "Layer2", "Layer10"]
+    assert color_of(spots["unlabelled"]) == UNLABELLED
+    np.testing.assert_allclose(spots["unlabelled"].get_offsets(), visium.obsm["spatial"][:3])
+    assert list(legend_of(ax)) == ["Layer1", "Layer2", "Layer10", "unlabelled"]
+
+
+def test_matched_colours_side_by_side(visium):
+    truth, ours = semst.pl.domains(visium, color=["ground_truth", "semst"])
+    assert truth.figure is ours.figure
+    expected = {"3": "Layer1", "1": "Layer2", "2": "Layer10"}
+    for domain, layer in expected.items():
+        assert color_of(spots_of(ours)[domain]) == color_of(spots_of(truth)[layer])
+    assert visium.uns["semst_colors"] == [legend_of(truth)[expected[domain]] for domain in "123"]
+    assert (truth.get_title(), ours.get_title()) == ("ground_truth", "semst")
+
+
+def test_colours_that_are_there_are_kept(visium):
+    visium.uns["semst_colors"] = ["#000000", "#111111", "#222222"]
+    semst.pl.domains(visium, color=["ground_truth", "semst"])
+    assert visium.uns["semst_colors"] == ["#000000", "#111111", "#222222"]
+    assert color_of(spots_of(semst.pl.domains(visium))["2"]) == "#111111"
+    semst.pl.domains(visium, palette={"2": "red"})
+    assert visium.uns["semst_colors"] == ["#000000", "#ff0000", "#222222"]
+    visium.uns["semst_colors"] = ["#000000"]
+    semst.pl.domains(visium)
+    assert visium.uns["semst_colors"] == list(PALETTE[:3])
+
+
+def test_colours_survive_a_file(visium, tmp_path):
+    semst.pl.domains(visium, palette=["red", "green", "blue"])
+    visium.write_h5ad(tmp_path / "a.h5ad")
+    again = read_h5ad(tmp_path / "a.h5ad")
+    assert color_of(spots_of(semst.pl.domains(again))["2"]) == "#008000"
+
+
+def test_a_view_stays_a_view(visium):
+    view = visium[:50]
+    semst.pl.domains(view)
+    assert view.is_view
+    assert "semst_colors" not in view.uns
+
+
+@pytest.mark.parametrize("data", ["visium", "visium_image", "cells"])
+def test_y_points_down_at_equal_aspect_without_frame(data, request):
+    ax = semst.pl.domains(request.getfixturevalue(data))
+    bottom, top = ax.get_ylim()
+    left, right = ax.get_xlim()
+    assert bottom > top
+    assert left < right
+    assert ax.get_aspect() == 1
+    assert list(ax.get_xticks()) == list(ax.get_yticks()) == []
+    assert not any(spine.get_visible() for spine in ax.spines.values())
+
+
+@pytest.mark.parametrize("data", ["visium", "visium_image", "cells"])
+def test_all_spots_are_wholly_in_view(data, request):
+    adata = request.getfixturevalue(data)
+    ax = semst.pl.domains(adata)
+    radius = spots_of(ax)["1"].get_widths()[0] / 2
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    low, high = adata.obsm["spatial"].min(axis=0) - radius, adata.obsm["spatial"].max(axis=0) + radius
+    assert (left, top) < tuple(low)
+    assert (right, bottom) > tuple(high)
+
+
+def area_in_red(figure):
+    """Pixels that red covers on white, partly covered ones by their share."""
+    figure.canvas.draw()
+    return float((1 - np.asarray(figure.canvas.buffer_rgba())[:, :, 1] / 255).sum())
+
+
+@pytest.mark.parametrize(("inches", "dpi"), [(3, 60), (6, 60), (4, 120)])
+def test_spots_keep_their_true_size_in_any_figure(visium, inches, dpi):
+    figure = plt.figure(figsize=(inches, inches), dpi=dpi)
+    ax = semst.pl.domains(
+        visium, ax=figure.add_axes((0, 0, 1, 1)), palette=["red"] * 3, legend=False, title="", scale_bar=False
+    )
+    unit = np.diff(ax.transData.transform([(0, 0), (1, 0)])[:, 0])[0]  # pixels of the screen
+    area = 144 * np.pi * (0.55 * 137.5 * unit / 2) ** 2
+    assert area_in_red(figure) == pytest.approx(area, rel=0.03)
+
+
+def test_size_is_told_given_or_guessed(visium_image, cells):
+    def width(adata, **options):
+        return float(spots_of(semst.pl.domains(adata, **options))["1"].get_widths()[0])
+
+    assert width(visium_image) == 90.0
+    assert width(visium_image, size=33) == 33.0
+    del visium_image.uns["spatial"]
+    assert width(visium_image) == pytest.approx(0.55 * 137.5)
+    # 300 cells on 2000 x 1000: one has 6667, so a circle of 92 across would cover all if circles could.
+    assert 45 < width(cells) < 92
+
+
+def test_many_spots_are_drawn_as_pixels():
+    n = 20_001
+    adata = AnnData(np.ones((n, 1), dtype=np.float32), obsm={"spatial": np.random.default_rng(0).random((n, 2))})
+    adata.obs["semst"] = pd.Categorical(["1"] * n)
+    assert spots_of(semst.pl.domains(adata))["1"].get_rasterized()
+    assert not spots_of(semst.pl.domains(adata[1:].copy()))["1"].get_rasterized()
+
+
+def test_scale_bar_is_round_and_true(visium):
+    def bar(**options):
+        ax = semst.pl.domains(visium, **options)
+        lines = [line for line in ax.lines if line.get_gid() == "scale bar"]
+        return [(np.ptp(line.get_xdata()), ax.texts[0].get_text()) for line in lines]
+
+    # The slide is 12 x 100 micrometres wide, and 137.5 pixels are 100 micrometres.
+    ((length, text),) = bar()
+    assert text == "200 µm"
+    assert length == pytest.approx(200 / 100 * 137.5)
+    assert bar(scale_bar=False) == []
+    ((length, text),) = bar(scale_bar=20.0)
+    assert text == "5 mm"
+    assert length == pytest.approx(5000 / 20)
+
+
+def test_scale_bar_needs_a_unit(cells):
+    assert len(semst.pl.domains(cells).lines) == 0
+    cells.uns["spatial_unit"] = "micrometer"
+    assert semst.pl.domains(cells).texts[0].get_text() == "500 µm"
+
+
+def test_tissue_image_lies_under_its_spots(visium_image):
+    ax = semst.pl.domains(visium_image)
+    (image,) = ax.images
+    assert image.get_zorder() < spots_of(ax)["1"].get_zorder()
+    # The dark rectangle begins at pixel 25 of the image; a pixel of it is 20 of the full resolution.
+    corner = ax.transData.inverted().transform(image.get_transform().transform((25, 25)))
+    np.testing.assert_allclose(corner, [499.5, 499.5])
+    assert len(semst.pl.domains(visium_image, image=False).images) == 0
+
+
+def test_the_sharper_image_goes_first(visium_image):
+    slide = visium_image.uns["spatial"]["slide"]
+    slide["images"]["lowres"] = np.zeros((12, 12, 3))
+    slide["scalefactors"]["tissue_lowres_scalef"] = 0.005
+    assert semst.pl.domains(visium_image).images[0].get_array().shape == (120, 120, 4)
+    del slide["images"]["hires"]
+    assert semst.pl.domains(visium_image).images[0].get_array().shape == (12, 12, 4)
+
+
+def test_several_libraries_need_a_name(visium_image):
+    libraries = visium_image.uns["spatial"]
+    libraries["other"] = {"images": {}, "scalefactors": {"spot_diameter_fullres": 50.0}}
+    with pytest.raises(KeyError, match=r"several libraries \('slide', 'other'\)"):
+        semst.pl.domains(visium_image)
+    ax = semst.pl.domains(visium_image, image="other")
+    assert len(ax.images) == 0
+    assert spots_of(ax)["1"].get_widths()[0] == 50.0
+    assert len(semst.pl.domains(visium_image, image="slide").images) == 1
+    with pytest.raises(KeyError, match="no image 'third'"):
+        semst.pl.domains(visium_image, image="third")
+
+
+def test_numbers_are_drawn_by_a_colour_map_with_a_bar(visium):
+    visium.obs["count"] = np.arange(144.0)
+    visium.obs.loc[visium.obs_names[5], "count"] = np.nan
+    ax = semst.pl.domains(visium, color="count", cmap="magma")
+    spots = spots_of(ax)
+    assert list(spots) == ["unlabelled", "values"]
+    np.testing.assert_allclose(spots["unlabelled"].get_offsets(), visium.obsm["spatial"][[5]])
+    assert spots["values"].get_cmap().name == "magma"
+    assert spots["values"].get_clim() == (0, 143)
+    assert len(ax.child_axes) == 1
+    assert "count_colors" not in visium.uns
+    assert len(semst.pl.domains(visium, color="count", legend=False).child_axes) == 0
+
+
+def test_a_confidence_is_drawn_on_its_whole_range(visium):
+    assert spots_of(semst.pl.domains(visium, color="semst_confidence"))["values"].get_clim() == (0, 1)
+
+
+def test_a_column_without_any_value_is_drawn_grey(visium):
+    visium.obs["none"], visium.obs["nan"] = pd.Categorical([None] * 144), np.nan
+    for key in ("none", "nan"):
+        assert list(spots_of(semst.pl.domains(visium, color=key))) == ["unlabelled"]
+
+
+@pytest.mark.parametrize("data", ["visium", "cells"])
+@pytest.mark.parametrize("n_domains", [3, 26])
+def test_legends_overlap_neither_tissue_nor_each_other_nor_the_edge(data, n_domains, request):
+    adata = request.getfixturevalue(data)
+    adata.obs["long"] = pd.Categorical([f"a rather long name {i % n_domains}" for i in range(adata.n_obs)])
+    axes = semst.pl.domains(adata, color=["long", "semst", "long"], ncols=2)
+    figure = axes[0].figure
+    figure.canvas.draw()
+    legends = [ax.get_legend().get_window_extent() for ax in axes]
+    for ax, legend in zip(axes, legends, strict=True):
+        assert legend.x0 > 0
+        assert legend.x1 <= figure.bbox.x1 + 1
+        assert figure.bbox.y0 - 1 <= legend.y0 < legend.y1 <= figure.bbox.y1 + 1
+        assert not any(legend.overlaps(other.get_window_extent()) for other in axes)
+        assert not any(legend.overlaps(other) for other in legends if other is not legend)
+        assert ax.get_window_extent().width > 80
+
+
+def test_given_axes_are_used_and_no_figure_is_made(visium):
+    figure, (left, right) = plt.subplots(1, 2)
+    settings = dict(mpl.rcParams)
+    assert semst.pl.domains(visium, ax=left) is left
+    assert semst.pl.domains(visium, color=["semst", "ground_truth"], ax=[left, right]) == [left, right]
+    assert semst.pl.domains(visium, color=["semst"], ax=right) == [right]
+    assert plt.get_fignums() == [figure.number]
+    assert dict(mpl.rcParams) == settings
+
+
+def test_rows_of_panels(visium):
+    axes = semst.pl.domains(visium, color=["semst", "ground_truth", "semst_confidence"], ncols=2)
+    assert len(axes) == len([ax for ax in axes[0].figure.axes if ax.get_subplotspec() is not None]) == 3
+    rows = [ax.get_subplotspec().rowspan.start for ax in axes]
+    assert rows == [0, 0, 1]
+
+
+def test_titles(visium):
+    assert semst.pl.domains(visium).get_title() == "semst"
+    assert semst.pl.domains(visium, title="ours").get_title() == "ours"
+    assert semst.pl.domains(visium, title="").get_title() == ""
+
+
+def test_missing_key_names_what_is_there_and_the_way_out(visium):
+    del visium.obs["semst"]
+    with pytest.raises(KeyError, match=r"no obs\['semst'\]; obs has 'array_row'.*semst\.tl\.cluster\(adata, n_clus"):
+        semst.pl.domains(visium)
+
+
+def test_all_problems_are_told_at_once_and_nothing_is_written(visium):
+    with pytest.raises(ValueError, match="problems with the input") as caught:
+        semst.pl.domains(
+            visium,
+            color=["semst", "nothing"],
+            image="no image",
+            size=0,
+            alpha=2,
+            cmap="no map",
+            title=["one"],
+            scale_bar=-1.0,
+            ncols=0,
+            palette=["no colour"],
+            ax=[],
+        )
+    message = str(caught.value)
+    for name in ("nothing", "no image", "size", "alpha", "no map", "title", "scale_bar", "ncols", "no colour", "`ax`"):
+        assert name in message
+    assert "semst_colors" not in visium.uns
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "message"),
+    [
+        (lambda a: a.obsm.pop("spatial"), KeyError, "no coordinates"),
+        (lambda a: a.obsm["spatial"].__setitem__((0, 0), np.nan), ValueError, "NaN or infinite coordinates"),
+    ],
+)
+def test_bad_coordinates(visium, spoil, error, message):
+    spoil(visium)
+    with pytest.raises(error, match=message):
+        semst.pl.domains(visium)
+
+
+def test_other_bad_input(visium):
+    with pytest.raises(KeyError, match="no tissue image"):
+        semst.pl.domains(visium, image=True)
+    with pytest.raises(ValueError, match="names no key"):
+        semst.pl.domains(visium, color=[])
+    with pytest.raises(ValueError, match="no spots"):
+        semst.pl.domains(visium[[]].copy())
+    with pytest.raises(TypeError, match="expected AnnData or SpatialData, got dict"):
+        semst.pl.domains({})
+
+
+def test_one_spot_can_be_drawn(visium):
+    assert len(spots_of(semst.pl.domains(visium[[5]].copy()))) == 1
+
+
+@pytest.mark.parametrize("function", [semst.pl.domains, semst.pl.training])
+def test_signature(function):
+    first, *others = inspect.signature(function).parameters.values()
+    assert first.name == "data"
+    assert all(other.kind is other.KEYWORD_ONLY for other in others)
+    assert all(f"\n    {other.name}\n" in function.__doc__ for other in others)
+
+
+REAL = [
+    *("dlpfc_151673", "dlpfc_151676", "starmap_mvc", "starmap_mpfc_BZ5", "osmfish_ssc"),
+    *("her2st_H1", "her2st_B1"),
+]
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_tissue(name, real_file):
+    adata = read_h5ad(real_file(name))
+    ax = semst.pl.domains(adata, color="ground_truth")
+    ax.figure.canvas.draw()
+    domains = natsorted(adata.obs["ground_truth"].cat.categories, key=str.lower)
+    unlabelled = ["unlabelled"] if adata.obs["ground_truth"].isna().any() else []
+    assert list(legend_of(ax)) == domains + unlabelled
+    assert sum(len(spots.get_offsets()) for spots in ax.collections) == adata.n_obs
+    bars = [text.get_text() for text in ax.texts]
+    assert bars == (["1 mm"] if name.startswith("dlpfc") else [])

@@ -1,0 +1,202 @@
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+
+import semst.pl
+from semst.pl import _image
+from semst.pl._image import View, picture_of_spatialdata
+
+TURN = np.array([[np.cos(np.pi / 6), -np.sin(np.pi / 6)], [np.sin(np.pi / 6), np.cos(np.pi / 6)]])
+
+
+def turned(places):
+    return places @ TURN.T + [700, -300]
+
+
+def spots_of(ax):
+    return {collection.get_gid(): collection for collection in ax.collections}
+
+
+def test_circles_at_their_place_and_size(spatialdata_circles, visium):
+    ax = semst.pl.domains(spatialdata_circles)
+    spots = spots_of(ax)
+    for name in "123":
+        expected = turned(visium.obsm["spatial"][visium.obs["semst"] == name])
+        drawn = np.asarray(spots[name].get_offsets())
+        assert set(map(tuple, drawn.round(3))) == set(map(tuple, expected.round(3)))
+        np.testing.assert_allclose(spots[name].get_widths(), 80.0)
+    assert list(spatialdata_circles["table"].uns["semst_colors"]) == ["#3448af", "#98b319", "#910534"]
+
+
+def test_circles_are_scaled_with_their_coordinate_system(spatialdata_circles):
+    from spatialdata.transformations import Scale, set_transformation
+
+    for element in ("spots", "he"):
+        set_transformation(spatialdata_circles[element], Scale([0.5, 2.0], ("x", "y")), "stretched")
+    ax = semst.pl.domains(spatialdata_circles, coordinate_system="stretched")
+    np.testing.assert_allclose(spots_of(ax)["1"].get_widths(), 80.0)  # the area grows by 0.5 * 2
+    set_transformation(spatialdata_circles["spots"], Scale([3.0, 3.0], ("x", "y")), "larger")
+    ax = semst.pl.domains(spatialdata_circles, coordinate_system="larger")
+    np.testing.assert_allclose(spots_of(ax)["1"].get_widths(), 240.0)
+    assert len(ax.images) == 0  # the image has no place there
+
+
+def test_image_is_turned_with_its_spots(spatialdata_circles):
+    ax = semst.pl.domains(spatialdata_circles)
+    (image,) = ax.images
+    height, width = image.get_array().shape[:2]
+    left, right, bottom, top = image.get_extent()
+    assert (left, right, bottom, top) == (0, width, height, 0)
+    to_data = image.get_transform() - ax.transData
+    # One pixel to the right is 20 (or 40 in the smaller copy) units along the turned x axis.
+    step = to_data.transform((1, 0)) - to_data.transform((0, 0))
+    np.testing.assert_allclose(step / np.linalg.norm(step), TURN[:, 0])
+    # The dark rectangle begins at (500, 500) of the unturned slide.
+    dark = np.argwhere(np.asarray(image.get_array())[:, :, 1] == 90)
+    corner = to_data.transform(dark.min(axis=0)[::-1])
+    np.testing.assert_allclose(corner, turned(np.array([500.0, 500.0])))
+
+
+def test_scale_bar_of_a_visium_slide(spatialdata_circles):
+    assert semst.pl.domains(spatialdata_circles).texts[0].get_text() == "200 µm"
+
+
+def test_image_by_name_none_or_required(spatialdata_circles):
+    assert len(semst.pl.domains(spatialdata_circles, image="he").images) == 1
+    assert len(semst.pl.domains(spatialdata_circles, image=False).images) == 0
+    with pytest.raises(KeyError, match=r"no image 'dapi' in the coordinate system 'global'; there is 'he'"):
+        semst.pl.domains(spatialdata_circles, image="dapi")
+    del spatialdata_circles.images["he"]
+    assert len(semst.pl.domains(spatialdata_circles).images) == 0
+    with pytest.raises(KeyError, match="no tissue image"):
+        semst.pl.domains(spatialdata_circles, image=True)
+
+
+def test_wrong_names(spatialdata_circles):
+    with pytest.raises(KeyError, match="no coordinate system 'mars'"):
+        semst.pl.domains(spatialdata_circles, coordinate_system="mars")
+    with pytest.raises(KeyError, match=r"semst\.tl\.cluster\(sdata, n_clusters"):
+        semst.pl.domains(spatialdata_circles, color="nothing")
+    with pytest.raises(KeyError, match="no table 'other'"):
+        semst.pl.domains(spatialdata_circles, table_key="other")
+
+
+def test_a_table_of_another_element(spatialdata_circles):
+    spatialdata_circles["table"].obs["instance"] += 1
+    with pytest.raises(ValueError, match="does not match its element: 1 of 144"):
+        semst.pl.domains(spatialdata_circles)
+
+
+@pytest.mark.filterwarnings("ignore:Call to deprecated class Scaler:DeprecationWarning")  # spatialdata's
+@pytest.mark.filterwarnings("ignore:zarr v3 autosharding:UserWarning")  # anndata's
+def test_colours_survive_zarr(spatialdata_circles, tmp_path):
+    from spatialdata import read_zarr
+
+    spatialdata_circles["table"].uns["semst_colors"] = ["#ff0000", "#00ff00", "#0000ff"]
+    semst.pl.domains(spatialdata_circles)
+    spatialdata_circles.write(tmp_path / "a.zarr")
+    again = read_zarr(tmp_path / "a.zarr")
+    ax = semst.pl.domains(again)
+    np.testing.assert_allclose(spots_of(ax)["2"].get_facecolors(), [[0, 1, 0, 1]])
+    assert len(ax.images) == 1
+
+
+@pytest.fixture
+def spatialdata_labels():
+    """Sixteen square cells in a label image, and a nuclear stain of three channels that is 16-bit."""
+    from spatialdata import SpatialData
+    from spatialdata.models import Image2DModel, Labels2DModel, TableModel
+
+    labels = np.kron(np.arange(1, 17).reshape(4, 4), np.ones((10, 10), dtype=int))
+    table = AnnData(np.ones((16, 2), dtype=np.float32))
+    table.obs["region"], table.obs["instance"] = pd.Categorical(["cells"] * 16), np.arange(1, 17)
+    table.obs["semst"] = pd.Categorical(list("1122" * 4))
+    stain = np.zeros((2, 40, 40), dtype=np.uint16)
+    stain[0, :, :20], stain[1] = 4000, 9
+    return SpatialData(
+        images={"dapi": Image2DModel.parse(stain, dims=("c", "y", "x"))},
+        labels={"cells": Labels2DModel.parse(labels, dims=("y", "x"))},
+        tables={"table": TableModel.parse(table, region="cells", region_key="region", instance_key="instance")},
+    )
+
+
+def test_labels_are_drawn_at_their_centroids(spatialdata_labels):
+    ax = semst.pl.domains(spatialdata_labels)
+    row, col = np.divmod(np.arange(16), 4)
+    centres = np.column_stack([10 * col + 5, 10 * row + 5])[(np.arange(16) % 4) < 2]
+    np.testing.assert_allclose(spots_of(ax)["1"].get_offsets(), centres)
+
+
+def test_a_stain_is_shown_in_grey_stretched_to_its_range(spatialdata_labels):
+    (image,) = semst.pl.domains(spatialdata_labels).images
+    pixels = np.asarray(image.get_array())
+    assert pixels.shape == (40, 40)
+    assert set(np.unique(pixels)) == {0.0, 1.0}
+    assert image.get_cmap().name == "gray"
+
+
+def test_obsm_serves_a_table_that_annotates_nothing(visium):
+    from spatialdata import SpatialData
+
+    ax = semst.pl.domains(SpatialData(tables={"table": visium}))
+    np.testing.assert_allclose(spots_of(ax)["1"].get_offsets(), visium.obsm["spatial"][visium.obs["semst"] == "1"])
+
+
+@pytest.fixture
+def pyramid():
+    """An image of 64 x 64 whose pixels know their x, in three resolutions, and a coarse one of 4 x 4."""
+    from spatialdata import SpatialData
+    from spatialdata.models import Image2DModel
+    from spatialdata.transformations import Scale
+
+    ramp = np.broadcast_to(np.arange(64, dtype=np.float32) / 64, (3, 64, 64))
+    fine = Image2DModel.parse(ramp, dims=("c", "y", "x"), scale_factors=[2, 2])
+    coarse = Image2DModel.parse(
+        np.zeros((3, 4, 4), dtype=np.uint8),
+        dims=("c", "y", "x"),
+        transformations={"global": Scale([16, 16], ("x", "y"))},
+    )
+    return SpatialData(images={"coarse": coarse, "fine": fine})
+
+
+@pytest.mark.parametrize(("enough", "pixels"), [(1000, 64), (64, 64), (40, 64), (32, 32), (20, 32), (16, 16), (4, 4)])
+def test_smallest_sufficient_resolution(pyramid, monkeypatch, enough, pixels):
+    monkeypatch.setattr(_image, "ENOUGH_PIXELS", enough)
+    picture = picture_of_spatialdata(pyramid, ["coarse", "fine"], "global", View(0, 0, 64, 64))
+    assert picture.pixels.shape == (pixels, pixels, 3)
+    np.testing.assert_allclose(picture.to_data @ [pixels, pixels, 1], [64, 64, 1])
+
+
+def test_only_the_view_is_read_at_its_place(pyramid):
+    picture = picture_of_spatialdata(pyramid, ["fine"], "global", View(10.5, 20, 30, 90))
+    assert picture.pixels.shape == (44, 20, 3)
+    np.testing.assert_allclose(picture.to_data @ [0, 0, 1], [10, 20, 1])
+    np.testing.assert_allclose(picture.pixels[0, :, 0], np.arange(10, 30) / 64)
+    assert picture_of_spatialdata(pyramid, ["fine"], "global", View(100, 0, 164, 64)) is None
+
+
+def test_a_flat_image_is_averaged_down(pyramid, monkeypatch):
+    monkeypatch.setattr(_image, "ENOUGH_PIXELS", 16)
+    flat = pyramid["fine"]["scale0"]["image"]
+    del pyramid.images["fine"]
+    pyramid.images["flat"] = flat
+    picture = picture_of_spatialdata(pyramid, ["flat"], "global", View(0, 0, 64, 64))
+    assert picture.pixels.shape == (16, 16, 3)
+    np.testing.assert_allclose(picture.pixels[0, :, 0], (4 * np.arange(16) + 1.5) / 64)
+    np.testing.assert_allclose(picture.to_data, [[4, 0, 0], [0, 4, 0], [0, 0, 1]])
+
+
+def test_colour_goes_before_stains_and_cover_before_both(pyramid):
+    from spatialdata.models import Image2DModel
+    from spatialdata.transformations import Translation
+
+    def parse(channels, size, shift=0.0):
+        move = {"global": Translation([shift, 0], ("x", "y"))}
+        pixels = np.full((channels, size, size), channels, dtype=np.uint8)
+        return Image2DModel.parse(pixels, dims=("c", "y", "x"), transformations=move)
+
+    pyramid.images["stain"], pyramid.images["aside"] = parse(1, 64), parse(3, 64, shift=40.0)
+    view = View(0, 0, 64, 64)
+    assert picture_of_spatialdata(pyramid, ["stain", "coarse"], "global", view).pixels.shape == (4, 4, 3)
+    assert picture_of_spatialdata(pyramid, ["stain", "aside"], "global", view).pixels.shape == (64, 64)
