@@ -11,10 +11,12 @@ Convolution = Literal["gcn", "gat", "sage"]
 
 
 def _convolution(kind: Convolution, in_features: int, out_features: int) -> nn.Module:
-    from torch_geometric.nn import GATConv, GCNConv, SAGEConv
+    from torch_geometric.nn import GATConv, SAGEConv
+
+    from semst.nn._gcn import SymmetricGCNConv
 
     makers: dict[str, Callable[[], nn.Module]] = {
-        "gcn": lambda: GCNConv(in_features, out_features, normalize=False),
+        "gcn": lambda: SymmetricGCNConv(in_features, out_features),
         "gat": lambda: GATConv(in_features, out_features, add_self_loops=False),
         "sage": lambda: SAGEConv(in_features, out_features),
     }

@@ -101,7 +101,7 @@ def spatial_contrastive(latent: Tensor, neighbours: Tensor, strangers: Tensor) -
     unit = functional.normalize(latent, dim=1)
 
     def similarity(pairs: Tensor) -> Tensor:
-        return (unit[pairs[0]] * unit[pairs[1]]).sum(dim=1)
+        return (unit.index_select(0, pairs[0]) * unit.index_select(0, pairs[1])).sum(dim=1)
 
     pull = functional.softplus(-similarity(neighbours)).mean()
     push = functional.softplus(similarity(strangers)).mean()

@@ -100,7 +100,7 @@ def cluster(
         Nearest neighbours in the spatial graph, at least 1, where neither ``obsp["spatial_connectivities"]`` (squidpy's
         graph, used as it is) nor Visium's grid says who lies beside whom.
     epochs
-        Steps of training for each network, at least 1; the default is 90 (four networks), 200 as published (one).
+        Steps of training for each network, at least 1; the default is 60 (four networks), 200 as published (one).
     device
         ``"auto"`` takes a GPU where there is one; or a name such as ``"cpu"`` or ``"cuda:1"``.
     random_state

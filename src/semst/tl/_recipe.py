@@ -64,7 +64,7 @@ class Recipe:
     """
 
     views: tuple[View, ...] = (View("log", 1), View("log", 2), View("sqrt", 1), View("sqrt", 2))
-    plan: Plan = field(default_factory=lambda: Plan(epochs=90, snapshots=(30, 60, 90)))
+    plan: Plan = field(default_factory=lambda: Plan(epochs=60, snapshots=(20, 40, 60)))
     genes: GeneChoice = "spatial"
     n_components: int = 50
     expression_neighbors: int = 15

@@ -1,0 +1,5 @@
+"""The command line: ``semst demo`` and ``semst cluster``."""
+
+from semst.cli._main import main
+
+__all__ = ["main"]

@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import semst
+from semst.cli._cluster import run_cluster
+from semst.cli._demo import run_demo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_EPILOG = """\
+examples:
+  semst demo
+      simulated tissue, its domains, a picture: is everything installed?
+  semst cluster tissue.h5ad domains.h5ad --n-clusters 7 --plot domains.png
+      the domains of a tissue of yours
+
+Each command explains itself: semst demo --help, semst cluster --help.
+exit codes: 0 all went well, 1 the input is bad or the run failed, 2 wrong usage.
+"""
+
+_CLUSTER = """\
+Find the spatial domains of a tissue section.
+
+The input is an AnnData (.h5ad, or .zarr) or a SpatialData (.zarr). It holds raw counts
+in X (or in a layer, see --layer), gene names in var_names (human or mouse: symbols or
+Ensembl ids), and the x and y of each spot in obsm["spatial"]. The output is the same
+with the results added:
+
+  obs["semst"]             the domain of each spot: "1" (most spots), "2", ...
+  obs["semst_confidence"]  how firmly a spot belongs there, 0 to 1
+  obsm["X_semst"]          the latent of the networks
+  uns["semst"]             parameters, losses, versions
+  obsm["gene_semantics"]   what the genes of a spot mean (unless it was there already)
+
+The input is never changed, and an output appears only when it is complete.
+"""
+
+_CLUSTER_EPILOG = """\
+examples:
+  semst cluster tissue.h5ad out.h5ad --n-clusters 7 --plot out.png
+  semst cluster tissue.h5ad out.h5ad -k 7 --layer counts --device cpu
+  semst cluster slide.zarr out.zarr -k 7 --table-key table --coordinate-system global
+  semst cluster tissue.h5ad out.h5ad -k 7 --reference ground_truth --plot out.png
+      draws experts' labels beside the domains and says how well they agree
+"""
+
+_DEMO = """\
+Simulate a tissue with known domains, find them again, and draw both side by side.
+
+Needs no network and no data; leaves domains.png and domains.h5ad behind. It shows that
+everything is installed and what results look like. A simulation is no evidence of how
+accurate the method is on real tissue.
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the parser; each command leaves the function that runs it in ``run``."""
+    parser = argparse.ArgumentParser(
+        prog="semst",
+        description="Spatial domains of a tissue, drawn by counts, place and the meaning of genes.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"semst {semst.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_demo(commands)
+    _add_cluster(commands)
+    return parser
+
+
+def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    demo = commands.add_parser(
+        "demo",
+        help="find the domains of a simulated tissue and draw them",
+        description=_DEMO,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    demo.set_defaults(run=run_demo)
+    demo.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="where to write (default: here)")
+    demo.add_argument("--n-spots", type=_whole(1), default=1000, metavar="N", help="spots or cells (default: 1000)")
+    demo.add_argument("--n-genes", type=_whole(1), default=1000, metavar="N", help="genes, 20 to 3000 (default: 1000)")
+    demo.add_argument(
+        "--layout",
+        choices=("layers", "patches"),
+        default="layers",
+        help="cortex in layers, or a tumour in patches (default: layers)",
+    )
+    demo.add_argument(
+        "--platform",
+        choices=("visium", "cells"),
+        default="visium",
+        help="spots on a grid, or single cells (default: visium)",
+    )
+    _add_training(demo)
+    _add_common(demo)
+
+
+def _add_cluster(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    cluster = commands.add_parser(
+        "cluster",
+        help="find the domains of a tissue in an AnnData or SpatialData",
+        description=_CLUSTER,
+        epilog=_CLUSTER_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    cluster.set_defaults(run=run_cluster)
+    cluster.add_argument("input", type=Path, metavar="INPUT", help="a .h5ad file, or a .zarr folder")
+    cluster.add_argument("output", type=Path, metavar="OUTPUT", help="where to write; SpatialData are written as .zarr")
+    cluster.add_argument(
+        "-k", "--n-clusters", type=_whole(2), required=True, metavar="K", help="number of domains, at least 2"
+    )
+    cluster.add_argument("--plot", type=Path, metavar="FILE", help="draw the domains: .png, .pdf or .svg")
+    cluster.add_argument(
+        "--reference",
+        metavar="KEY",
+        help="column of obs with experts' labels, drawn beside the domains and compared with them at the end; never "
+        "seen by the method",
+    )
+    _add_data(cluster)
+    _add_semantics(cluster)
+    _add_model(cluster)
+    _add_training(cluster)
+    _add_common(cluster)
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    data = parser.add_argument_group("where things are in the input, and in the output")
+    data.add_argument("--layer", metavar="KEY", help="layer with the raw counts (default: X)")
+    data.add_argument("--spatial-key", default="spatial", metavar="KEY", help="coordinates in obsm (default: spatial)")
+    data.add_argument("--table-key", metavar="KEY", help="table of a SpatialData that has several")
+    data.add_argument("--coordinate-system", metavar="NAME", help="of a SpatialData (default: global, or the only one)")
+    data.add_argument("--key-added", default="semst", metavar="KEY", help="name of the results (default: semst)")
+
+
+def _add_semantics(parser: argparse.ArgumentParser) -> None:
+    semantics = parser.add_argument_group(
+        "what genes mean",
+        'The default uses obsm["gene_semantics"] where it is, else the gene vectors that come with semst.',
+    )
+    which = semantics.add_mutually_exclusive_group()
+    which.add_argument("--no-semantics", action="store_true", help="leave meaning out")
+    which.add_argument("--semantics-key", metavar="KEY", help="take the semantics in obsm under this key")
+    which.add_argument("--vectors", metavar="FILE", help="gene vectors of your own, such as GenePT (.npz or .parquet)")
+    which.add_argument(
+        "--encoder",
+        metavar="MODEL",
+        help="describe each spot by its top genes and let this sentence-transformers model (name or folder) read it",
+    )
+    semantics.add_argument("--species", choices=("human", "mouse"), help="default: found by the names of the genes")
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    model = parser.add_argument_group("method")
+    model.add_argument(
+        "--preset",
+        choices=("default", "published"),
+        default="default",
+        help="our recipe, or the paper's network with k-means (default: default)",
+    )
+    model.add_argument(
+        "--likelihood",
+        choices=("zinb", "nb", "gaussian"),
+        default="zinb",
+        help="of the decoder; gaussian takes data that is normalised and logged already (default: zinb)",
+    )
+    model.add_argument("--convolution", choices=("gcn", "gat", "sage"), default="gcn", help="default: gcn")
+    model.add_argument(
+        "--partition",
+        choices=("mixture", "kmeans", "leiden"),
+        help="how latents are cut (default: mixture; kmeans for the published preset)",
+    )
+    model.add_argument("--refine", action="store_true", help="let each spot take the commonest label around it")
+    model.add_argument("--n-top-genes", type=_whole(1), default=3000, metavar="N", help="default: 3000")
+    model.add_argument(
+        "--n-neighbors",
+        type=_whole(1),
+        default=6,
+        metavar="N",
+        help="of each spot in the spatial graph, where neither a grid nor a graph is there (default: 6)",
+    )
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    training = parser.add_argument_group("training")
+    training.add_argument("--epochs", type=_whole(1), metavar="N", help="of each network (default: 90)")
+    training.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
+    training.add_argument(
+        "--random-state", type=_whole(0), default=0, metavar="SEED", help="same seed, same result (default: 0)"
+    )
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    common = parser.add_argument_group("running")
+    common.add_argument("--overwrite", action="store_true", help="replace outputs that exist (never the input)")
+    common.add_argument("--quiet", action="store_true", help="no progress bars and no remarks; results still appear")
+    common.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def _whole(lowest: int) -> Callable[[str], int]:
+    """Make a type of argument: whole numbers of at least ``lowest``."""
+
+    def parse(text: str) -> int:
+        message = f"must be a whole number of at least {lowest}, got {text!r}"
+        try:
+            number = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(message) from None
+        if number < lowest:
+            raise argparse.ArgumentTypeError(message)
+        return number
+
+    return parse

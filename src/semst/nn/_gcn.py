@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.nn import GCNConv
+
+
+class SymmetricProduct(torch.autograd.Function):
+    """Product of a symmetric sparse matrix ``(n, n)`` and features ``(n, d)``.
+
+    torch transposes the sparse matrix anew in each backward pass; a symmetric one needs no transposing.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, adjacency: Tensor, x: Tensor) -> Tensor:  # noqa: ANN401
+        """Multiply."""
+        ctx.adjacency = adjacency
+        return adjacency @ x
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor]:  # noqa: ANN401
+        """Multiply the gradient with the same matrix."""
+        return None, ctx.adjacency @ gradients[0]
+
+
+class SymmetricGCNConv(GCNConv):  # type: ignore[misc]
+    """PyG's graph convolution for an adjacency that is normalised already, and symmetric.
+
+    Parameters
+    ----------
+    in_features, out_features
+        Widths.
+    """
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__(in_features, out_features, normalize=False)
+
+    def message_and_aggregate(self, adj_t: Tensor, x: Tensor) -> Tensor:
+        """Sum over neighbours, both passes by the same product."""
+        return SymmetricProduct.apply(adj_t, x)  # type: ignore[no-any-return, no-untyped-call]
