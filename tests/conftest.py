@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 DATA = Path(os.environ.get("SEMST_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -15,7 +17,37 @@ def real_file():
     def find(name: str) -> Path:
         path = DATA / f"{name}.h5ad"
         if not path.exists():
-            pytest.skip(f"{path.name} not found: set SEMST_TEST_DATA to a folder that holds it (see datasets/README.md)")
+            pytest.skip(f"{path.name} not found: set SEMST_TEST_DATA to its folder (see datasets/README.md)")
         return path
 
     return find
+
+
+@pytest.fixture
+def as_spatialdata():
+    """Give a function that puts the cells of a table into circles, in another order, with integer instances."""
+    return _as_spatialdata
+
+
+def _as_spatialdata(tissue, *, scale=1.0):
+    """Put the cells of a table into circles, in another order, with integer instances."""
+    import geopandas as gpd
+    from shapely import Point
+    from spatialdata import SpatialData
+    from spatialdata.models import ShapesModel, TableModel
+    from spatialdata.transformations import Identity, Scale
+
+    table = tissue.copy()
+    places = table.obsm.pop("spatial")
+    instances = np.arange(table.n_obs) + 7
+    order = np.random.default_rng(0).permutation(table.n_obs)
+    circles = gpd.GeoDataFrame(
+        {"geometry": [Point(*place) for place in places[order]], "radius": 5.0}, index=instances[order]
+    )
+    transformations = {"global": Identity(), "micrometre": Scale([scale, scale], axes=("x", "y"))}
+    table.obs["cell_id"] = instances
+    table.obs["region"] = pd.Categorical(["cells"] * table.n_obs)
+    return SpatialData(
+        shapes={"cells": ShapesModel.parse(circles, transformations=transformations)},
+        tables={"table": TableModel.parse(table, region="cells", region_key="region", instance_key="cell_id")},
+    )

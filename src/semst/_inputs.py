@@ -125,7 +125,7 @@ def read_counts(
         problems.missing(f"the table has no {source}; name the layer with the counts: there is {listed(table.layers)}.")
         return None
     if hasattr(matrix, "dask"):
-        problems.add(f"{source} is a dask array; load it with `adata.X = adata.X.compute()`.")
+        problems.add(f"{source} is a dask array; load it with `adata.{source} = adata.{source}.compute()`.")
         return None
     counts = sparse.csr_matrix(matrix, dtype=np.float32)
     if not counts.has_canonical_format:

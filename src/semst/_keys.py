@@ -67,6 +67,7 @@ class SpatialKeys:
     connectivities: str = "spatial_connectivities"  # obsp
     distances: str = "spatial_distances"  # obsp
     neighbors: str = "spatial_neighbors"  # uns
+    unit: str = "spatial_unit"  # uns: unit of the coordinates in words, such as "micrometer"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -71,7 +72,10 @@ def annotated_centroids(
     coordinates = np.full((table.n_obs, 2), np.nan)
     placed = np.zeros(table.n_obs, dtype=bool)
     for region in annotated_regions(table):
-        centroids = get_centroids(data[region], coordinate_system=system).compute()
+        with warnings.catch_warnings():
+            # Its intermediate frame of points wants a sorted index; here rows are matched by name.
+            warnings.filterwarnings("ignore", "The index of the dataframe is not monotonic", UserWarning)
+            centroids = get_centroids(data[region], coordinate_system=system).compute()
         rows = np.flatnonzero(region_of == region)
         found = pd.Index(centroids.index).get_indexer(pd.Index(instance_of[rows]))
         rows, found = rows[found >= 0], found[found >= 0]

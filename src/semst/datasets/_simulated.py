@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from semst._keys import SPATIAL
 from semst.datasets._cell_types import CORTEX, TUMOUR
 from semst.datasets._expression import Genes, choose_genes, draw_counts, symbol_table
 from semst.datasets._section import Section, draw_section
@@ -98,6 +99,8 @@ def simulated(
         float64 (n_spots, 2), x and y: pixels of a full-resolution image (1.4 a um) for Visium, um for cells.
     ``uns["spatial"]["simulated"]``
         For Visium: ``scalefactors`` (``spot_diameter_fullres``, ``tissue_hires_scalef``) and no images.
+    ``uns["spatial_unit"]``
+        "micrometer", for cells.
     ``uns["notes"]``
         dict of str and int: the arguments and a warning.
 
@@ -212,6 +215,8 @@ def _assemble(
             "tissue_hires_scalef": HIRES_PIXELS / float(spatial.max()),
         }
         uns["spatial"] = {"simulated": {"images": {}, "scalefactors": scalefactors, "metadata": {}}}
+    else:
+        uns[SPATIAL.unit] = "micrometer"
     return AnnData(counts, obs=obs, var=var, obsm={"spatial": spatial}, uns=uns)
 
 

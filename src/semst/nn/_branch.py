@@ -11,14 +11,14 @@ Convolution = Literal["gcn", "gat", "sage"]
 
 
 def _convolution(kind: Convolution, in_features: int, out_features: int) -> nn.Module:
-    from torch_geometric.nn import GATConv, SAGEConv
+    from torch_geometric.nn import GATConv
 
-    from semst.nn._gcn import SymmetricGCNConv
+    from semst.nn._gcn import SymmetricGCNConv, SymmetricSAGEConv
 
     makers: dict[str, Callable[[], nn.Module]] = {
         "gcn": lambda: SymmetricGCNConv(in_features, out_features),
         "gat": lambda: GATConv(in_features, out_features, add_self_loops=False),
-        "sage": lambda: SAGEConv(in_features, out_features),
+        "sage": lambda: SymmetricSAGEConv(in_features, out_features),
     }
     if kind not in makers:
         message = f"convolution must be 'gcn', 'gat' or 'sage', got {kind!r}."
@@ -41,7 +41,8 @@ class GraphBranch(nn.Module):
     in_features, hidden_features, out_features
         Widths; with ``shortcut`` the output must be as wide as the input.
     convolution
-        ``"gcn"`` as published, ``"gat"`` (attention) or ``"sage"`` (mean of the neighbours beside the spot itself).
+        ``"gcn"`` as published, ``"gat"`` (attention) or ``"sage"`` (mean of the neighbourhood beside the spot
+        itself).
     shortcut
         Whether to add the smoothed input.
 
@@ -73,7 +74,7 @@ class GraphBranch(nn.Module):
         self.second = _convolution(convolution, hidden_features, out_features)
         if shortcut:
             for parameter in self.second.parameters():
-                if parameter.dim() > 1 and parameter.shape[0] == out_features:
+                if parameter.shape[0] == out_features:  # weights and biases, not the attention
                     nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch_geometric.nn import GCNConv
+from torch_geometric.nn import GCNConv, SAGEConv
 
 
 class SymmetricProduct(torch.autograd.Function):
@@ -40,3 +40,25 @@ class SymmetricGCNConv(GCNConv):  # type: ignore[misc]
     def message_and_aggregate(self, adj_t: Tensor, x: Tensor) -> Tensor:
         """Sum over neighbours, both passes by the same product."""
         return SymmetricProduct.apply(adj_t, x)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class SymmetricSAGEConv(SAGEConv):  # type: ignore[misc]
+    r"""PyG's GraphSAGE convolution for an adjacency that is normalised already, and symmetric.
+
+    PyG would weigh the neighbours by the entries of the matrix and then divide by their number once more. The plain
+    mean, self loop included, is read off the same matrix: :math:`D^{-1}(A + I) = D^{-1/2} \hat A D^{1/2}`.
+
+    Parameters
+    ----------
+    in_features, out_features
+        Widths.
+    """
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__(in_features, out_features)
+
+    def message_and_aggregate(self, adj_t: Tensor, x: tuple[Tensor, Tensor]) -> Tensor:
+        """Average over the neighbourhood."""
+        root = adj_t.crow_indices().diff().to(x[0].dtype).sqrt()[:, None]
+        total: Tensor = SymmetricProduct.apply(adj_t, root * x[0])  # type: ignore[no-untyped-call]
+        return total / root

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from semst._keys import VISIUM
+from semst._keys import SPATIAL, VISIUM
 from semst._problems import Problems, listed
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ VISIUM_SPOT = 55.0  # micrometres across a spot
 # Above this many spots a vector graphic is slow to open, and its circles are smaller than a dot of the printer.
 RASTERIZE_ABOVE = 20_000
 MICROMETRES = ("um", "µm", "μm", "micron", "microns", "micrometer", "micrometers", "micrometre", "micrometres")
-UNIT_KEY = "spatial_unit"  # uns: unit of the coordinates in words
 
 
 def visium_pitch(table: AnnData, coordinates: NDArray[np.float64]) -> float | None:
@@ -135,7 +134,7 @@ def spot_diameter(
 
 def microns_per_unit(table: AnnData, coordinates: NDArray[np.float64]) -> float | None:
     """How many micrometres one unit of the coordinates is, or None where the data do not tell."""
-    if str(table.uns.get(UNIT_KEY, "")).lower() in MICROMETRES:
+    if str(table.uns.get(SPATIAL.unit, "")).lower() in MICROMETRES:
         return 1.0
     pitch = visium_pitch(table, coordinates)
     return None if pitch is None else VISIUM_PITCH / pitch

@@ -80,7 +80,8 @@ def morans_i(values: sparse.csr_matrix, graph: sparse.csr_matrix, *, chunk: int 
     index = np.zeros(values.shape[1])
     for start in range(0, values.shape[1], chunk):
         dense = by_gene[:, start : start + chunk].toarray().astype(np.float32)
-        dense -= dense.mean(axis=0)
+        # The mean in double precision: rounded in single, it would leave a constant gene a pattern that is all smooth.
+        dense -= dense.mean(axis=0, dtype=np.float64).astype(np.float32)
         variance = np.square(dense).sum(axis=0)
         covariance = (dense * (weights @ dense)).sum(axis=0)
         index[start : start + chunk] = covariance / np.where(variance > 0, variance, np.inf)
@@ -134,7 +135,7 @@ def principal_components(values: sparse.csr_matrix, n_components: int, *, random
     """
     from sklearn.decomposition import PCA
 
-    d = min(n_components, min(values.shape) - 1)
+    d = max(min(n_components, min(values.shape) - 1), 1)
     # ARPACK works on the sparse matrix; it cannot give all components, for which small matrices are made dense.
     small = min(values.shape) <= max(d + 1, 100)
     solver = PCA(d, svd_solver="full" if small else "arpack", random_state=random_state)

@@ -22,7 +22,9 @@ def on_hexagons(table: AnnData) -> bool:
         return False
     row, col = (np.asarray(table.obs[key], dtype=float) for key in (VISIUM.row, VISIUM.col))
     parity = (row + col) % 2
-    return bool(np.unique(row).size > 1 and (np.all(parity == 0) or np.all(parity == 1)))
+    # Two slides in one table use the same positions: that is no grid, and would connect them.
+    one_slide = np.unique(np.stack([row, col]), axis=1).shape[1] == row.size
+    return bool(one_slide and np.unique(row).size > 1 and (np.all(parity == 0) or np.all(parity == 1)))
 
 
 def spatial_graph(table: AnnData, coordinates: NDArray[np.float64], *, n_neighbors: int = 6) -> sparse.csr_matrix:
@@ -46,18 +48,14 @@ def spatial_graph(table: AnnData, coordinates: NDArray[np.float64], *, n_neighbo
     """
     if SPATIAL.connectivities in table.obsp:
         return _binary(table.obsp[SPATIAL.connectivities])
-    import squidpy as sq
-    from anndata import AnnData
+    from squidpy.gr.neighbors import KNNBuilder, RadiusBuilder
 
-    places = AnnData(obsm={SPATIAL.coordinates: coordinates})
     if on_hexagons(table):
         # Grid positions, not pixels: the slide may be turned or squeezed in the picture.
         row, col = (np.asarray(table.obs[key], dtype=float) for key in (VISIUM.row, VISIUM.col))
-        places.obsm[SPATIAL.coordinates] = np.stack([col / 2, row * np.sqrt(3) / 2], axis=1)
-        sq.gr.spatial_neighbors_radius(places, radius=1.1)
-    else:
-        sq.gr.spatial_neighbors_knn(places, n_neighs=min(n_neighbors, table.n_obs - 1))
-    return _binary(places.obsp[SPATIAL.connectivities])
+        grid = np.stack([col / 2, row * np.sqrt(3) / 2], axis=1)
+        return _binary(RadiusBuilder(radius=1.1).build(grid)[0])
+    return _binary(KNNBuilder(n_neighs=min(n_neighbors, table.n_obs - 1)).build(coordinates)[0])
 
 
 def widen(graph: sparse.csr_matrix) -> sparse.csr_matrix:

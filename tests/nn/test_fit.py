@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+
+from semst.nn import Architecture, Plan, Section, SemSTNetwork, edge_pairs, fit, latent, normalised_adjacency
+from semst.nn._fit import TERMS, _sample
+
+SIDE, GENES = 8, 30
+
+
+@pytest.fixture(scope="module")
+def toy():
+    """A square of 64 spots in two halves that express different genes."""
+    generator = np.random.default_rng(0)
+    line = sparse.diags([np.ones(SIDE - 1)], [1], shape=(SIDE, SIDE))
+    unit = sparse.identity(SIDE)
+    graph = sparse.csr_matrix(sparse.kron(line, unit) + sparse.kron(unit, line))
+    half = np.repeat([0, 1], SIDE * SIDE // 2)
+    rate = np.where((np.arange(GENES) % 2)[None, :] == half[:, None], 4.0, 0.5)
+    counts = generator.poisson(rate).astype(np.float32)
+    features = np.log1p(counts)[:, :10]
+    alike = sparse.csr_matrix(np.corrcoef(features) > 0.6)
+    return Section(
+        torch.from_numpy(features - features.mean(axis=0)),
+        normalised_adjacency(graph),
+        normalised_adjacency(alike),
+        edge_pairs(graph),
+        sparse.csr_matrix(counts),
+        torch.from_numpy(generator.normal(size=(SIDE * SIDE, 5)).astype(np.float32)),
+    )
+
+
+def make_network(section, seed=0, **options):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = SemSTNetwork(
+            Architecture(10, GENES, 5, hidden_features=16, branch_features=10, latent_features=6, **options)
+        )
+    network.start_linear(section)
+    return network
+
+
+def run(section, plan, seed=0, **options):
+    network = make_network(section, **options)
+    return network, fit(network, section, plan, generator=np.random.default_rng(seed))
+
+
+def test_same_seed_same_bytes_and_other_seed_other_bytes(toy):
+    plan = Plan(epochs=4, spots_per_step=20, genes_per_step=7)
+    first, second, other = run(toy, plan)[1], run(toy, plan)[1], run(toy, plan, seed=1)[1]
+    assert first.latents[4].tobytes() == second.latents[4].tobytes()
+    assert all(first.history[term].tobytes() == second.history[term].tobytes() for term in TERMS)
+    assert first.latents[4].tobytes() != other.latents[4].tobytes()
+
+
+def test_global_generators_are_left_alone(toy):
+    network = make_network(toy)
+    numpy_state, torch_state = np.random.get_state()[1].copy(), torch.random.get_rng_state()  # noqa: NPY002
+    fit(network, toy, Plan(epochs=2), generator=np.random.default_rng(0))
+    np.testing.assert_array_equal(np.random.get_state()[1], numpy_state)  # noqa: NPY002
+    assert torch.equal(torch.random.get_rng_state(), torch_state)
+
+
+@pytest.mark.parametrize("likelihood", ["zinb", "nb", "gaussian"])
+@pytest.mark.parametrize("convolution", ["gcn", "gat", "sage"])
+@pytest.mark.parametrize("shortcut", [True, False])
+def test_the_loss_falls(toy, likelihood, convolution, shortcut):
+    plan = Plan(epochs=30, learning_rate=5e-3)
+    _, fitted = run(toy, plan, likelihood=likelihood, convolution=convolution, shortcut=shortcut)
+    total = fitted.history["total"]
+    assert total[-5:].mean() < total[:3].mean() - 0.02
+
+
+def test_each_term_falls_when_it_is_trained_alone(toy):
+    for term, weights in {"reconstruction": (1, 0, 0), "spatial": (0, 1, 0), "dicr": (0, 0, 1)}.items():
+        names = ("reconstruction_weight", "spatial_weight", "dicr_weight")
+        plan = Plan(epochs=30, learning_rate=5e-3, **dict(zip(names, weights, strict=True)))
+        history = run(toy, plan)[1].history
+        np.testing.assert_allclose(history["total"], history[term], rtol=1e-6)
+        assert history[term][-5:].mean() < history[term][:3].mean()
+        assert all(not history[other].any() for other in TERMS if other not in ("total", term))
+
+
+def test_history_has_every_term_weighted_and_they_sum_to_the_total(toy):
+    history = run(toy, Plan(epochs=3))[1].history
+    assert tuple(history) == TERMS
+    assert all(values.shape == (3,) and values.dtype == np.float64 for values in history.values())
+    np.testing.assert_allclose(sum(history[term] for term in TERMS[1:]), history["total"], rtol=1e-6)
+    doubled = run(toy, Plan(epochs=1, dicr_weight=0.2))[1].history
+    assert doubled["dicr"][0] == pytest.approx(2 * history["dicr"][0])
+
+
+def test_snapshots_are_the_states_at_their_epochs(toy):
+    network, fitted = run(toy, Plan(epochs=5, snapshots=(2, 4)))
+    assert sorted(fitted.latents) == [2, 4, 5]
+    assert all(values.shape == (64, 6) and values.dtype == np.float32 for values in fitted.latents.values())
+    np.testing.assert_array_equal(fitted.latents[5], latent(network, toy))
+    # Looking does not disturb: the state after two epochs is that of a training that ends there.
+    np.testing.assert_array_equal(run(toy, Plan(epochs=2))[1].latents[2], fitted.latents[2])
+    assert np.abs(fitted.latents[2] - fitted.latents[4]).max() > 0
+
+
+def test_on_epoch_is_called_after_every_epoch(toy):
+    calls = []
+    fit(
+        make_network(toy),
+        toy,
+        Plan(epochs=3),
+        generator=np.random.default_rng(0),
+        on_epoch=lambda: calls.append(1),
+    )
+    assert len(calls) == 3
+
+
+def test_nan_in_the_input_is_an_error(toy):
+    network = make_network(toy)
+    features = toy.features.clone()
+    features[3, 2] = torch.nan
+    with pytest.raises(FloatingPointError, match="no longer finite after 0 epochs; lower the learning rate"):
+        fit(network, replace(toy, features=features), Plan(epochs=2), generator=np.random.default_rng(0))
+
+
+def test_an_absurd_learning_rate_is_an_error_or_finite(toy):
+    try:
+        _, fitted = run(toy, Plan(epochs=8, learning_rate=1e12))
+    except FloatingPointError:
+        return
+    assert all(np.isfinite(values).all() for values in fitted.history.values())
+
+
+def test_a_section_without_edges_is_an_error(toy):
+    lonely = replace(toy, neighbours=torch.zeros((2, 0), dtype=torch.int64))
+    with pytest.raises(FloatingPointError):
+        fit(make_network(toy), lonely, Plan(epochs=1), generator=np.random.default_rng(0))
+
+
+def test_weights_do_not_move_at_learning_rate_zero(toy):
+    network = make_network(toy)
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    fit(network, toy, Plan(epochs=2, learning_rate=0.0), generator=np.random.default_rng(0))
+    assert all(torch.equal(old, new) for old, new in zip(before, network.parameters(), strict=True))
+
+
+def test_sampled_steps_expect_the_loss_of_the_full_step(toy):
+    """Batch norm sees the sampled spots, so the two agree up to that and the noise of 60 draws."""
+    frozen = {"learning_rate": 0.0, "reconstruction_weight": 1.0}
+    full = run(toy, Plan(epochs=1, spots_per_step=0, genes_per_step=0, **frozen))[1].history["reconstruction"]
+    sampled = run(toy, Plan(epochs=60, spots_per_step=32, genes_per_step=10, **frozen))[1].history["reconstruction"]
+    error = sampled.std() / np.sqrt(60)
+    assert sampled.std() > 0
+    assert abs(sampled.mean() - full[0]) < 4 * error + 0.01 * abs(full[0])
+
+
+def test_sampled_genes_alone_are_unbiased(toy):
+    frozen = {"learning_rate": 0.0, "spots_per_step": 0}
+    full = run(toy, Plan(epochs=1, genes_per_step=0, **frozen))[1].history["reconstruction"][0]
+    sampled = run(toy, Plan(epochs=100, genes_per_step=5, **frozen))[1].history["reconstruction"]
+    assert abs(sampled.mean() - full) < 4 * sampled.std() / 10
+
+
+def test_sample():
+    generator = np.random.default_rng(0)
+    for wanted in (0, 5, 9):
+        np.testing.assert_array_equal(_sample(5, wanted, generator), np.arange(5))
+    drawn = [_sample(10, 4, generator) for _ in range(300)]
+    assert all(np.unique(values).size == 4 for values in drawn)
+    share = np.bincount(np.concatenate(drawn), minlength=10) / 300
+    np.testing.assert_allclose(share, 0.4, atol=0.12)
+
+
+def test_moving_to_a_device_keeps_everything(toy):
+    moved = toy.to("cpu")
+    assert torch.equal(moved.features, toy.features)
+    assert moved.spatial.layout == torch.sparse_csr
+    assert moved.counts is toy.counts
+    assert replace(toy, semantics=None).to("cpu").semantics is None

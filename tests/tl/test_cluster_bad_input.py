@@ -1,0 +1,169 @@
+"""Bad input: one clear error each, all problems at once, and the object as it was."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import semst
+
+if TYPE_CHECKING:
+    import anndata as ad
+
+DOMAINS = 3
+
+
+@pytest.fixture(scope="module")
+def original() -> ad.AnnData:
+    return semst.datasets.simulated(n_spots=300, n_genes=200, n_domains=DOMAINS, progress=False)
+
+
+def _no_coordinates(adata):
+    del adata.obsm["spatial"]
+
+
+def _nan_coordinates(adata):
+    adata.obsm["spatial"][3, 0] = np.nan
+
+
+def _infinite_coordinates(adata):
+    adata.obsm["spatial"][3, 0] = np.inf
+
+
+def _negative_counts(adata):
+    adata.X.data[0] = -1
+
+
+def _fractional_counts(adata):
+    adata.X.data[0] = 0.5
+
+
+def _nan_counts(adata):
+    adata.X.data[0] = np.nan
+
+
+def _empty_spot(adata):
+    counts = adata.X.tolil()
+    counts[5] = 0
+    adata.X = counts.tocsr()
+
+
+def _duplicated_spots(adata):
+    adata.obs_names = ["same", "same", *adata.obs_names[2:]]
+
+
+def _duplicated_genes(adata):
+    adata.var_names = ["same", "same", *adata.var_names[2:]]
+
+
+def _unknown_genes(adata):
+    adata.var_names = [f"thing-{i}" for i in range(adata.n_vars)]
+
+
+def _graph_without_edges(adata):
+    from scipy import sparse
+
+    adata.obsp["spatial_connectivities"] = sparse.csr_matrix((adata.n_obs, adata.n_obs))
+
+
+@pytest.mark.filterwarnings("ignore:(Observation|Variable) names are not unique:UserWarning")
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_no_coordinates, r"obsm\['spatial'\] is missing.*spatial_key"),
+        (_nan_coordinates, "1 spots have NaN or infinite coordinates"),
+        (_infinite_coordinates, "1 spots have NaN or infinite coordinates"),
+        (_negative_counts, "negative values"),
+        (_fractional_counts, "does not hold whole numbers.*layer"),
+        (_nan_counts, "NaN or infinite values"),
+        (_empty_spot, "1 spots have no counts.*filter_cells"),
+        (_duplicated_spots, "obs_names occur more than once.*obs_names_make_unique"),
+        (_duplicated_genes, "var_names occur more than once.*var_names_make_unique"),
+        (_unknown_genes, "(?s)none of the .*genes|no gene"),
+        (_graph_without_edges, "has no edges"),
+    ],
+)
+def test_spoilt_data(original, spoil, message):
+    adata = original.copy()
+    spoil(adata)
+    before = adata.copy()
+    with pytest.raises((ValueError, KeyError), match=message):
+        semst.tl.cluster(adata, n_clusters=DOMAINS, epochs=1, progress=False)
+    _assert_same(adata, before)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "message"),
+    [
+        ({"n_clusters": 301}, ValueError, "301 domains cannot be found in 300 spots"),
+        ({"n_clusters": 1}, ValueError, "n_clusters must be a whole number of at least 2"),
+        ({"n_clusters": 2.5}, ValueError, "n_clusters must be a whole number"),
+        ({"layer": "raw"}, KeyError, "no layer 'raw'"),
+        ({"spatial_key": "X_umap"}, KeyError, r"obsm\['X_umap'\] is missing"),
+        ({"semantics_key": "mine"}, KeyError, "gene_semantics.adata, key_added='mine'"),
+        ({"table_key": "table"}, ValueError, "only applies to SpatialData"),
+        ({"coordinate_system": "global"}, ValueError, "coordinate_system"),
+        ({"preset": "best"}, ValueError, "preset must be one of 'default', 'published', got 'best'"),
+        ({"likelihood": "poisson"}, ValueError, "likelihood must be one of"),
+        ({"convolution": "cnn"}, ValueError, "convolution must be one of"),
+        ({"partition": "ward"}, ValueError, "partition must be one of"),
+        ({"epochs": 0}, ValueError, "epochs must be a whole number of at least 1"),
+        ({"device": "abacus"}, ValueError, "device 'abacus' cannot be used here"),
+        ({"key_added": "a/b"}, ValueError, "key_added must be made of letters"),
+        ({"random_state": -1}, ValueError, "random_state must be a whole number of at least 0"),
+    ],
+)
+def test_wrong_arguments(original, options, kind, message):
+    adata = original.copy()
+    with pytest.raises(kind, match=message):
+        semst.tl.cluster(adata, **{"n_clusters": DOMAINS, "progress": False, **options})
+    _assert_same(adata, original)
+
+
+def test_all_problems_in_one_error(original):
+    adata = original.copy()
+    _nan_coordinates(adata)
+    _negative_counts(adata)
+    with pytest.raises(ValueError, match="(?s)3 problems with the input.*n_clusters.*negative.*coordinates"):
+        semst.tl.cluster(adata, n_clusters=0)
+
+
+def test_not_anndata():
+    with pytest.raises(TypeError, match="expected AnnData or SpatialData, got DataFrame"):
+        semst.tl.cluster(pd.DataFrame(), n_clusters=2)
+
+
+def test_interrupted_training_leaves_the_object_alone(original, monkeypatch):
+    import semst.tl._train as train_module
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train_module, "fit", interrupted)
+    adata = original.copy()
+    with pytest.raises(KeyboardInterrupt):
+        semst.tl.cluster(adata, n_clusters=DOMAINS, progress=False)
+    _assert_same(adata, original)
+
+
+def test_genes_without_counts_are_left_out_quietly(original):
+    """Filtered spots leave such genes behind in ordinary tables."""
+    adata = original.copy()
+    counts = adata.X.tolil()
+    counts[:, 7] = 0
+    adata.X = counts.tocsr()
+    semst.tl.cluster(adata, n_clusters=DOMAINS, epochs=2, progress=False)
+    assert adata.uns["semst"]["n_genes"] == adata.n_vars - 1
+
+
+def _assert_same(adata: ad.AnnData, before: ad.AnnData) -> None:
+    np.testing.assert_array_equal(adata.X.toarray(), before.X.toarray())
+    pd.testing.assert_frame_equal(adata.obs, before.obs)
+    pd.testing.assert_frame_equal(adata.var, before.var)
+    for name in ("obsm", "varm", "obsp", "layers", "uns"):
+        assert list(getattr(adata, name)) == list(getattr(before, name))
+    for key in before.obsm:
+        np.testing.assert_array_equal(adata.obsm[key], before.obsm[key])
