@@ -76,6 +76,13 @@ def annotated_centroids(
             # Its intermediate frame of points wants a sorted index; here rows are matched by name.
             warnings.filterwarnings("ignore", "The index of the dataframe is not monotonic", UserWarning)
             centroids = get_centroids(data[region], coordinate_system=system).compute()
+        if not centroids.index.is_unique:
+            repeated = centroids.index[centroids.index.duplicated()].unique()
+            problems.add(
+                f"{len(repeated)} instances of {region!r} occur more than once ({listed(repeated, limit=3)}); "
+                "give each its own name in the index of the element."
+            )
+            return None
         rows = np.flatnonzero(region_of == region)
         found = pd.Index(centroids.index).get_indexer(pd.Index(instance_of[rows]))
         rows, found = rows[found >= 0], found[found >= 0]

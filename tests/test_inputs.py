@@ -1,0 +1,286 @@
+from __future__ import annotations
+
+import warnings
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+from scipy import sparse
+
+from semst._inputs import check_names, find_table, is_spatialdata, read_coordinates, read_counts
+from semst._problems import InputError, MissingKeyError, Problems
+
+COUNTS = np.array([[1, 0, 2, 0], [0, 3, 0, 0], [5, 0, 1, 0]], dtype=np.float64)  # the last gene is empty
+PLACES = np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])
+
+
+@pytest.fixture
+def adata():
+    return make()
+
+
+def make(counts=COUNTS, places=PLACES, **layers):
+    adata = AnnData(
+        sparse.csr_matrix(counts),
+        obs=pd.DataFrame({"batch": ["a", "b", "b"]}, index=["s1", "s2", "s3"]),
+        var=pd.DataFrame(index=["g1", "g2", "g3", "g4"]),
+        layers={name: sparse.csr_matrix(values) for name, values in layers.items()},
+        uns={"nested": {"list": [1, 2], "array": np.arange(3)}},
+    )
+    if places is not None:
+        adata.obsm["spatial"] = places
+    return adata
+
+
+def message(problems):
+    with pytest.raises(InputError) as caught:
+        problems.raise_if_any()
+    return str(caught.value)
+
+
+def read(adata, **options):
+    """Read everything; give what came out and the text of the error, or None."""
+    problems = Problems("f")
+    check_names(adata, problems)
+    counts = read_counts(adata, problems, layer=options.pop("layer", None), integers=options.pop("integers", True))
+    coordinates = read_coordinates(adata, adata, problems, **options)
+    return counts, coordinates, message(problems) if problems else None
+
+
+def test_good_input_is_read(adata):
+    counts, coordinates, error = read(adata)
+    assert error is None
+    assert sparse.issparse(counts)
+    assert counts.format == "csr"
+    assert counts.dtype == np.float32
+    np.testing.assert_array_equal(counts.toarray(), COUNTS)
+    assert coordinates.dtype == np.float64
+    np.testing.assert_array_equal(coordinates, PLACES)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint16, np.int64, np.float32, np.float64])
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array, sparse.csc_array])
+def test_counts_of_every_form_and_type(form, dtype):
+    adata = AnnData(form(COUNTS.astype(dtype)), obsm={"spatial": PLACES})
+    counts, _, error = read(adata)
+    assert error is None
+    assert counts.dtype == np.float32
+    np.testing.assert_array_equal(counts.toarray(), COUNTS)
+
+
+def test_stored_zeros_and_duplicate_entries_are_read_right_and_left_alone():
+    stored = sparse.csr_matrix(
+        (np.array([1.0, 1.0, 0.0, 2.0], dtype=np.float32), np.array([0, 0, 1, 1]), np.array([0, 3, 4])), shape=(2, 2)
+    )
+    before = stored.copy()
+    adata = AnnData(stored, obsm={"spatial": PLACES[:2]})
+    counts, _, error = read(adata)
+    assert error is None
+    np.testing.assert_array_equal(counts.toarray(), [[2, 0], [0, 2]])
+    assert counts.has_canonical_format
+    np.testing.assert_array_equal(adata.X.data, before.data)
+    np.testing.assert_array_equal(adata.X.indices, before.indices)
+
+
+def test_a_layer_is_read_instead_of_x():
+    adata = make(np.log1p(COUNTS), raw=COUNTS)
+    assert "X does not hold whole numbers" in read(adata)[2]
+    counts, _, error = read(adata, layer="raw")
+    assert error is None
+    np.testing.assert_array_equal(counts.toarray(), COUNTS)
+
+
+def with_value(value):
+    counts = COUNTS.copy()
+    counts[1, 1] = value
+    return counts
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        (with_value(np.nan), "X holds NaN or infinite values"),
+        (with_value(np.inf), "X holds NaN or infinite values"),
+        (with_value(-np.inf), "X holds NaN or infinite values"),
+        (with_value(-2), r"X holds negative values (lowest -2); raw counts are expected: name the layer"),
+        (with_value(2.5), r"X does not hold whole numbers (highest 5), so it looks normalised or logged"),
+        (with_value(0), "1 spots have no counts at all ('s2'); remove them with `scanpy.pp.filter_cells"),
+    ],
+)
+@pytest.mark.parametrize("dense", [False, True])
+def test_bad_counts(counts, expected, dense):
+    adata = make(counts)
+    if dense:
+        adata.X = counts
+    error = read(adata)[2]
+    assert expected in error
+    assert "\n" not in error  # one problem and no other
+
+
+def test_normalised_values_are_accepted_where_no_counts_are_needed():
+    adata = make(np.log1p(COUNTS))
+    assert "likelihood='gaussian'" in read(adata)[2]
+    counts, _, error = read(adata, integers=False)
+    assert error is None
+    np.testing.assert_allclose(counts.toarray(), np.log1p(COUNTS), rtol=1e-6)
+
+
+def test_empty_genes_are_allowed(adata):
+    assert (adata.X.toarray()[:, 3] == 0).all()
+    assert read(adata)[2] is None
+
+
+def test_missing_layer_and_missing_x():
+    adata = make(raw=COUNTS)
+    problems = Problems("f")
+    assert read_counts(adata, problems, layer="counts") is None
+    assert message(problems) == "f: no layer 'counts'; there is 'raw', or leave `layer` out to read X."
+    del adata.X
+    problems = Problems("f")
+    assert read_counts(adata, problems) is None
+    assert message(problems) == "f: the table has no X; name the layer with the counts: there is 'raw'."
+
+
+def test_dask_is_refused_with_the_way_out_for_x_and_layers(adata):
+    import dask.array as da
+
+    adata.layers["lazy"] = da.from_array(COUNTS)
+    lazy = AnnData(da.from_array(COUNTS), obsm={"spatial": PLACES})
+    assert "adata.X = adata.X.compute()" in read(lazy)[2]
+    error = read(adata, layer="lazy")[2]
+    assert "layers['lazy'] is a dask array" in error
+    assert "adata.layers['lazy'] = adata.layers['lazy'].compute()" in error
+
+
+@pytest.mark.parametrize(
+    ("places", "expected"),
+    [
+        (None, "no coordinates: obsm['spatial'] is missing; obsm has none."),
+        (np.array([[0, 1], [np.nan, 3], [4, 5]]), "1 spots have NaN or infinite coordinates ('s2')"),
+        (np.array([[np.inf, 1], [0, 3], [4, -np.inf]]), "2 spots have NaN or infinite coordinates ('s1', 's3')"),
+        (np.zeros((3, 3)), "obsm['spatial'] must be numbers of shape (n_spots, 2), got float64 (3, 3)"),
+        (np.zeros((3, 1)), "got float64 (3, 1)"),
+        (np.zeros((3, 2, 1)), "got float64 (3, 2, 1)"),
+        (np.array([["a", "b"]] * 3), "must be numbers of shape (n_spots, 2), got <U1 (3, 2)"),
+        (np.zeros((3, 2), dtype=bool), "got bool (3, 2)"),
+    ],
+)
+def test_bad_coordinates(places, expected):
+    error = read(make(places=places))[2]
+    assert expected in error
+    assert "\n" not in error
+
+
+def test_coordinates_under_another_key_as_integers_or_data_frame(adata):
+    adata.obsm["pixels"] = PLACES.astype(int) + 7
+    adata.obsm["frame"] = pd.DataFrame(PLACES, index=adata.obs_names, columns=["x", "y"])
+    np.testing.assert_array_equal(read(adata, spatial_key="pixels")[1], PLACES + 7)
+    np.testing.assert_array_equal(read(adata, spatial_key="frame")[1], PLACES)
+    error = read(adata, spatial_key="nowhere")[2]
+    assert "obsm['nowhere'] is missing; obsm has 'spatial', 'pixels', 'frame'" in error
+    assert "`spatial_key`" in error
+
+
+def test_coordinates_are_a_copy(adata):
+    read(adata)[1][:] = -1
+    np.testing.assert_array_equal(adata.obsm["spatial"], PLACES)
+
+
+def test_a_coordinate_system_needs_spatialdata(adata):
+    assert (
+        "coordinate_system='global' only applies to a table that annotates"
+        in read(adata, coordinate_system="global")[2]
+    )
+
+
+@pytest.mark.parametrize("axis", ["obs", "var"])
+def test_duplicated_names(adata, axis):
+    names = ["x", "y", "x"] if axis == "obs" else ["x", "y", "x", "x"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # anndata's own
+        setattr(adata, f"{axis}_names", names)
+    error = read(adata)[2]
+    assert f"1 names in {axis}_names occur more than once ('x')" in error
+    assert f"adata.{axis}_names_make_unique()" in error
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(0, 4), (3, 0), (0, 0)])
+def test_an_empty_table(adata, rows, columns):
+    assert f"the table is empty ({rows} spots x {columns} genes)" in read(adata[:rows, :columns].copy())[2]
+
+
+def test_everything_wrong_is_said_at_once(adata):
+    adata.X = with_value(-1)
+    adata.obsm["spatial"] = np.full((3, 2), np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        adata.obs_names, adata.var_names = ["s"] * 3, ["g"] * 4
+    lines = read(adata)[2].splitlines()
+    assert lines[0] == "f: 4 problems with the input."
+    for number, (line, part) in enumerate(
+        zip(lines[1:], ["obs_names", "var_names", "negative", "NaN or infinite coordinates"], strict=True), start=1
+    ):
+        assert line.startswith(f"  {number}. ")
+        assert part in line
+
+
+def fingerprint(adata):
+    """Hash all that an AnnData holds, to the byte."""
+    matrices = {"X": adata.X, **adata.layers}
+    parts = {name: (m.dtype.str, m.data, m.indices, m.indptr, m.shape) for name, m in matrices.items()}
+    return joblib.hash([parts, adata.obs, adata.var, dict(adata.obsm), dict(adata.uns)])
+
+
+@pytest.mark.parametrize("counts", [COUNTS, with_value(-1), with_value(0.5), with_value(np.nan), with_value(0)])
+@pytest.mark.parametrize("places", [PLACES, None, PLACES * np.nan])
+def test_reading_changes_nothing(counts, places):
+    adata = make(counts, places, raw=COUNTS)
+    before = fingerprint(adata)
+    read(adata)
+    read(adata, layer="absent", spatial_key="absent", coordinate_system="absent")
+    assert fingerprint(adata) == before
+    adata.uns["nested"]["list"][0] += 1  # the fingerprint would have seen it
+    assert fingerprint(adata) != before
+
+
+def test_the_table_of_an_anndata_is_itself(adata):
+    assert find_table(adata, where="f") is adata
+    assert not is_spatialdata(adata)
+    with pytest.raises(ValueError, match=r"f: table_key='t' only applies to SpatialData"):
+        find_table(adata, table_key="t", where="f")
+
+
+@pytest.mark.parametrize("wrong", [None, "path.h5ad", COUNTS, pd.DataFrame(COUNTS), {"table": 1}])
+def test_other_types_are_refused(wrong):
+    with pytest.raises(TypeError, match=f"f: expected AnnData or SpatialData, got {type(wrong).__name__}"):
+        find_table(wrong, where="f")
+
+
+def test_a_backed_table_is_refused(adata, tmp_path):
+    import anndata
+
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    backed = anndata.read_h5ad(tmp_path / "a.h5ad", backed="r")
+    with pytest.raises(ValueError, match=r"backed by a file; load it with `adata = adata\.to_memory\(\)`"):
+        find_table(backed, where="f")
+    assert find_table(backed.to_memory(), where="f").n_obs == 3
+    backed.file.close()
+
+
+def test_the_table_of_a_spatialdata():
+    from spatialdata import SpatialData
+
+    one, other = make(), make()
+    single = SpatialData(tables={"table": one})
+    assert is_spatialdata(single)
+    assert find_table(single, where="f") is single.tables["table"]
+    with pytest.raises(KeyError, match="no table 'cells' in the SpatialData; there is 'table'"):
+        find_table(single, table_key="cells", where="f")
+    several = SpatialData(tables={"a": one, "b": other})
+    with pytest.raises(MissingKeyError, match=r"several tables \('a', 'b'\); name one with `table_key`"):
+        find_table(several, where="f")
+    assert find_table(several, table_key="b", where="f") is several.tables["b"]
+    with pytest.raises(KeyError, match="the SpatialData has no table"):
+        find_table(SpatialData(), where="f")

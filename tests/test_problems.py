@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+
+from semst._problems import InputError, MissingKeyError, Problems, listed
+
+
+def raised(problems):
+    with pytest.raises(InputError) as caught:
+        problems.raise_if_any()
+    return caught.value
+
+
+def test_nothing_wrong_raises_nothing():
+    problems = Problems("f")
+    assert not problems
+    problems.raise_if_any()
+
+
+def test_one_problem_of_value_is_a_value_error_in_one_line():
+    problems = Problems("semst.f")
+    problems.add("x must be 1.")
+    error = raised(problems)
+    assert problems
+    assert str(error) == "semst.f: x must be 1."
+    assert isinstance(error, ValueError)
+    assert not isinstance(error, KeyError)
+
+
+def test_missing_keys_alone_are_a_key_error_that_prints_line_breaks():
+    problems = Problems("semst.f")
+    problems.missing("no layer 'a'.")
+    problems.missing("no key 'b'.")
+    error = raised(problems)
+    assert type(error) is MissingKeyError
+    assert isinstance(error, KeyError)
+    assert isinstance(error, ValueError)
+    assert str(error) == "semst.f: 2 problems with the input.\n  1. no layer 'a'.\n  2. no key 'b'."
+
+
+def test_mixed_problems_are_a_value_error_in_the_order_they_were_found():
+    for first, second in (("missing", "add"), ("add", "missing")):
+        problems = Problems("f")
+        getattr(problems, first)("one")
+        getattr(problems, second)("two")
+        error = raised(problems)
+        assert type(error) is InputError
+        assert str(error).splitlines()[1:] == ["  1. one", "  2. two"]
+
+
+@pytest.mark.parametrize(
+    ("names", "limit", "expected"),
+    [
+        ([], 3, "none"),
+        (["a"], 3, "'a'"),
+        (["a", "b", "c"], 3, "'a', 'b', 'c'"),
+        (["a", "b", "c"], 1, "'a' and 2 more"),
+        ({"k": 1}, 3, "'k'"),
+        ([1, 2], 3, "'1', '2'"),
+    ],
+)
+def test_listed(names, limit, expected):
+    assert listed(names, limit=limit) == expected

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.metrics import adjusted_rand_score
+
+from semst.pp._graphs import widen
+from semst.tl._select import choose, judge, tightest
+
+SIDE = 16
+ROW, COLUMN = np.divmod(np.arange(SIDE * SIDE), SIDE)
+PLANTED = (ROW >= 5).astype(int) + (ROW >= 11)
+WRONG = (COLUMN >= 5).astype(int) + (COLUMN >= 11)
+
+
+@pytest.fixture(scope="module")
+def graph():
+    line = sparse.diags([np.ones(SIDE - 1)] * 2, [-1, 1], shape=(SIDE, SIDE))
+    unit = sparse.identity(SIDE)
+    return sparse.csr_matrix(sparse.kron(line, unit) + sparse.kron(unit, line))
+
+
+def counts_of(labels, seed=0):
+    """Each domain has three genes of its own among thirty."""
+    generator = np.random.default_rng(seed)
+    rate = np.full((labels.size, 30), 1.0)
+    for domain in range(3):
+        rate[labels == domain, 3 * domain : 3 * domain + 3] = 3.0
+    return sparse.csr_matrix(generator.poisson(rate).astype(np.float32))
+
+
+def noisy(labels, share, seed):
+    generator = np.random.default_rng(seed)
+    wrong = generator.random(labels.size) < share
+    return np.where(wrong, generator.integers(0, 3, labels.size), labels)
+
+
+def families():
+    """Ten partitions that are wrong and agree well, five that are right and agree less."""
+    wrong = [noisy(WRONG, 0.05, seed) for seed in range(10)]
+    return wrong + [noisy(PLANTED, 0.3, 100 + seed) for seed in range(5)]
+
+
+def choose_for(partitions, labels, graph):
+    return choose(partitions, 3, counts=counts_of(labels), graph=graph, random_state=0)
+
+
+def test_the_counts_decide_between_families_not_their_size(graph):
+    partitions = families()
+    chosen = choose_for(partitions, PLANTED, graph)
+    np.testing.assert_array_equal(np.unique(chosen), [0, 1, 2])
+    assert adjusted_rand_score(chosen, PLANTED) > 0.85
+    assert adjusted_rand_score(chosen, PLANTED) > max(adjusted_rand_score(p, PLANTED) for p in partitions) + 0.1
+    # With counts that follow the other family the same partitions give the other answer.
+    assert adjusted_rand_score(choose_for(partitions, WRONG, graph), WRONG) > 0.9
+
+
+def test_judge_prefers_the_truth_and_the_neighbourhood(graph):
+    counts = counts_of(PLANTED)
+
+    def value(labels):
+        return judge(labels, counts=counts, graph=graph)
+
+    assert value(PLANTED) > value(noisy(PLANTED, 0.2, 0)) > value(WRONG)
+    # A pattern that holds for each spot alone earns little where its surroundings vote.
+    generator = np.random.default_rng(0)
+    types = generator.integers(0, 3, PLANTED.size)
+    by_type = counts_of(types)
+    alone = judge(types, counts=by_type, graph=sparse.csr_matrix(graph.shape))
+    assert judge(types, counts=by_type, graph=widen(graph)) < alone / 3
+    assert value(PLANTED) > judge(PLANTED, counts=counts, graph=sparse.csr_matrix(graph.shape)) / 1.5
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
+def test_few_partitions_are_enough(n, graph):
+    partitions = [noisy(PLANTED, 0.1, seed) for seed in range(n)]
+    chosen = choose_for(partitions, PLANTED, graph)
+    np.testing.assert_array_equal(np.unique(chosen), [0, 1, 2])
+    assert adjusted_rand_score(chosen, PLANTED) > 0.65
+
+
+def test_the_same_seed_gives_the_same_bytes_and_partitions_stay_as_they_are(graph):
+    partitions = families()
+    before = [labels.copy() for labels in partitions]
+    first, second = (choose_for(partitions, PLANTED, graph) for _ in range(2))
+    assert first.tobytes() == second.tobytes()
+    for old, new in zip(before, partitions, strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_the_order_and_names_of_partitions_do_not_matter(graph):
+    partitions = families()
+    generator = np.random.default_rng(0)
+    shuffled = [generator.permutation(3)[partitions[i]] for i in generator.permutation(len(partitions))]
+    first, second = (choose_for(members, PLANTED, graph) for members in (partitions, shuffled))
+    assert adjusted_rand_score(first, second) > 0.95
+
+
+def test_tightest_is_the_one_with_least_variance_inside():
+    latent = np.array([[0.0], [1.0], [10.0], [11.0]], dtype=np.float32)
+    by_hand = np.array([0, 0, 1, 1])  # 4 * 0.25 = 1
+    others = [np.array([0, 1, 1, 1]), np.array([0, 1, 0, 1]), np.array([0, 0, 0, 1])]
+    assert tightest([*others, by_hand], latent) is by_hand
+    assert tightest([by_hand], latent) is by_hand
+    empty_group = np.array([0, 0, 2, 2])
+    assert tightest([others[0], empty_group], latent) is empty_group
