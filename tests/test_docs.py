@@ -71,7 +71,7 @@ def test_the_lines_of_the_readme_run(desk):
 def test_every_public_name_has_an_api_page(part):
     blocks = re.findall(r"```\{eval-rst\}\n(.*?)```", read("docs/api.md"), re.DOTALL)
     block = next(text for text in blocks if f"currentmodule:: semst.{part}\n" in text)
-    listed = re.findall(r"^   (\w+)$", block, re.MULTILINE)
+    listed = re.findall(r"^(?:   |\.\. py:data:: )(\w+)$", block, re.MULTILINE)
     assert sorted(listed) == sorted(getattr(semst, part).__all__)
 
 

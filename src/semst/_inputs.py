@@ -137,8 +137,8 @@ def read_counts(
         return counts
     if values.size and values.min() < 0:
         problems.add(
-            f"{source} holds negative values (lowest {values.min():g}); raw counts are expected: "
-            "name the layer that holds them with `layer`."
+            f"{source} holds negative values (lowest {values.min():g}), which no counts and no logged counts have; "
+            "name the layer that holds the counts with `layer`."
         )
     elif integers and not np.array_equal(values, np.rint(values)):
         problems.add(

@@ -101,7 +101,15 @@ def test_tightest_is_the_one_with_least_variance_inside():
     latent = np.array([[0.0], [1.0], [10.0], [11.0]], dtype=np.float32)
     by_hand = np.array([0, 0, 1, 1])  # 4 * 0.25 = 1
     others = [np.array([0, 1, 1, 1]), np.array([0, 1, 0, 1]), np.array([0, 0, 0, 1])]
-    assert tightest([*others, by_hand], latent) is by_hand
-    assert tightest([by_hand], latent) is by_hand
+    assert tightest([*others, by_hand], 2, latent=latent) is by_hand
+    assert tightest([by_hand], 2, latent=latent) is by_hand
     empty_group = np.array([0, 0, 2, 2])
-    assert tightest([others[0], empty_group], latent) is empty_group
+    assert tightest([others[0], empty_group], 2, latent=latent) is empty_group
+
+
+def test_fewer_groups_than_asked_for_are_an_error(graph):
+    two = [labels.clip(max=1) for labels in families()]
+    with pytest.raises(ValueError, match="does not fall into 3 groups"):
+        choose_for(two, PLANTED, graph)
+    with pytest.raises(ValueError, match="does not fall into 3 groups"):
+        tightest(two, 3, latent=np.zeros((two[0].size, 2), dtype=np.float32))

@@ -186,7 +186,9 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
     training = parser.add_argument_group("training")
-    training.add_argument("--epochs", type=_whole(1), metavar="N", help="of each network (default: those of the preset)")
+    training.add_argument(
+        "--epochs", type=_whole(1), metavar="N", help="of each network (default: those of the preset)"
+    )
     training.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
     training.add_argument(
         "--random-state", type=_whole(0), default=0, metavar="SEED", help="same seed, same result (default: 0)"

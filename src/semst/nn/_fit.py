@@ -37,6 +37,11 @@ class Plan:
         expectation.
     snapshots
         Epochs after which the latent is kept, each between 1 and ``epochs``; the last state is always kept.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
     """
 
     epochs: int = 60
@@ -48,6 +53,14 @@ class Plan:
     spots_per_step: int = 512
     genes_per_step: int = 512
     snapshots: Sequence[int] = ()
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or any(not 1 <= epoch <= self.epochs for epoch in self.snapshots):
+            message = f"epochs must be at least 1, snapshots lie in 1..epochs; got {self.epochs}, {self.snapshots}."
+            raise ValueError(message)
+        if self.spots_per_step == 1 or min(self.spots_per_step, self.genes_per_step) < 0:
+            message = "spots_per_step and genes_per_step must be 0 (all) or more; one spot alone has no batch norm."
+            raise ValueError(message)
 
 
 @dataclass(frozen=True)

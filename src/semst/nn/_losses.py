@@ -84,8 +84,8 @@ def spatial_contrastive(latent: Tensor, neighbours: Tensor, strangers: Tensor) -
         -\tfrac{1}{2}\left(\operatorname{mean}_{(i,j) \in E} \log p_{ij}
         + \operatorname{mean}_{(i,j) \in S} \log (1 - p_{ij})\right)
 
-    The paper sums over all pairs that are not neighbours; here ``S`` is a random sample of them, drawn anew each step,
-    which has the same expectation and makes the cost linear in spots.
+    The paper sums over all pairs that are not neighbours; here ``S`` is a random sample of pairs, drawn anew each step,
+    which makes the cost linear in spots. A few of them are neighbours by chance: about one in ``n / degree``.
 
     Parameters
     ----------

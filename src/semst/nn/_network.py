@@ -109,11 +109,20 @@ class SemSTNetwork(nn.Module):
         self.decoder = Decoder(a.latent_features, a.n_genes, likelihood=a.likelihood)
 
     def encode(self, section: Section) -> Encoding:
-        """Compute the latent of every spot of a section."""
+        """Compute the latent of every spot of a section.
+
+        Raises
+        ------
+        ValueError
+            If the network has FSM and the section no semantics.
+        """
         spatial = self.spatial_branch(section.features, section.spatial)
         expression = self.expression_branch(section.features, section.expression)
         z = torch.cat([spatial, expression], dim=1)
-        if self.fsm is not None and section.semantics is not None:
+        if self.fsm is not None:
+            if section.semantics is None:
+                message = "the network was built for semantics, but the section has none."
+                raise ValueError(message)
             z = self.fsm(z, section.semantics)
         latent = self.fusion(z)
         if self.linear_fusion is not None:

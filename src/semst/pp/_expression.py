@@ -108,7 +108,8 @@ def select_genes(
     -------
     Sorted int64 indices of genes.
     """
-    seen = np.flatnonzero(counts.getnnz(axis=0) >= min(_MIN_SPOTS, counts.shape[0]))
+    spots = counts.getnnz(axis=0)
+    seen = np.flatnonzero(spots >= min(_MIN_SPOTS, spots.max()))
     if seen.size <= n_top_genes:
         return seen
     index = morans_i(stabilise(counts, transform)[:, seen], graph)

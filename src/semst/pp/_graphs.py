@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
 from semst._keys import SPATIAL, VISIUM
@@ -20,7 +21,7 @@ def on_hexagons(table: AnnData) -> bool:
     """Tell whether the spots lie on Visium's hexagons: in each row, every other column is used."""
     if VISIUM.row not in table.obs or VISIUM.col not in table.obs:
         return False
-    row, col = (np.asarray(table.obs[key], dtype=float) for key in (VISIUM.row, VISIUM.col))
+    row, col = (pd.to_numeric(table.obs[key], errors="coerce").to_numpy(float) for key in (VISIUM.row, VISIUM.col))
     parity = (row + col) % 2
     # Two slides in one table use the same positions: that is no grid, and would connect them.
     one_slide = np.unique(np.stack([row, col]), axis=1).shape[1] == row.size

@@ -145,8 +145,8 @@ def cluster(
     ValueError
         If an argument is out of its range; names are duplicated; counts are negative, not whole numbers, not finite, or
         missing from a spot; coordinates are not finite; a table does not match its element; there are fewer spots than
-        domains; no gene is recognised; or Leiden cannot give so many groups. One error names all problems, and ``data``
-        is as it was.
+        domains, or spots do not fall into so many groups; or no gene is recognised. One error names all problems, and
+        ``data`` is as it was.
     FloatingPointError
         If training diverges; ``data`` is as it was.
 
@@ -228,7 +228,7 @@ def cluster(
         if recipe.selection == "consensus":
             labels = choose(partitions, n_clusters, counts=checked.counts, graph=around, random_state=random_state)
         else:
-            labels = tightest(partitions, trained.latent)
+            labels = tightest(partitions, n_clusters, latent=trained.latent)
     if refine:
         labels = refine_labels(labels, around)
 

@@ -50,6 +50,7 @@ def explained(labels: NDArray[np.int64], counts: sparse.csr_matrix) -> float:
 
     with :math:`c_{dj}` the counts of gene :math:`j` in domain :math:`d`, :math:`p_{dj}` their share, :math:`p_j` the
     share in the whole tissue, :math:`N` all counts: the mutual information of gene and domain, in nats per molecule.
+    Half a count is added to each gene of each domain, so that no share is zero.
 
     Parameters
     ----------

@@ -53,9 +53,17 @@ def choose(
     Returns
     -------
     The chosen labels ``(n,)``, exactly ``n_clusters`` of them.
+
+    Raises
+    ------
+    ValueError
+        If no partition has ``n_clusters`` groups.
     """
+    complete = [labels for labels in partitions if np.unique(labels).size == n_clusters]
+    if not complete:
+        raise too_few_groups(n_clusters)
     scores = np.array([judge(labels, counts=counts, graph=graph) for labels in partitions])
-    best, highest = partitions[int(scores.argmax())], -np.inf
+    best, highest = complete[0], -np.inf
     tried: set[tuple[int, ...]] = set()
     for group in _groups(partitions, scores):
         key = tuple(np.sort(group).tolist())
@@ -63,21 +71,39 @@ def choose(
             continue
         tried.add(key)
         labels = consensus([partitions[i] for i in key], n_clusters, random_state=random_state)
+        if np.unique(labels).size < n_clusters:
+            continue
         value = judge(labels, counts=counts, graph=graph)
         if value > highest:
             best, highest = labels, value
     return best
 
 
-def tightest(partitions: Sequence[NDArray[np.int64]], latent: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Find the partition with the least variance of the latent ``(n, d)`` inside its groups."""
+def too_few_groups(n_clusters: int) -> ValueError:
+    """Say that the tissue does not fall into so many groups."""
+    return ValueError(f"semst.tl.cluster: the tissue does not fall into {n_clusters} groups; ask for fewer domains.")
+
+
+def tightest(
+    partitions: Sequence[NDArray[np.int64]], n_clusters: int, *, latent: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """Find the partition into ``n_clusters`` groups with the least variance of the latent ``(n, d)`` inside them.
+
+    Raises
+    ------
+    ValueError
+        If no partition has ``n_clusters`` groups.
+    """
+    complete = [labels for labels in partitions if np.unique(labels).size == n_clusters]
+    if not complete:
+        raise too_few_groups(n_clusters)
 
     def spread(labels: NDArray[np.int64]) -> float:
         members = indicator(labels)
         means = (members.T @ latent) / np.maximum(members.sum(axis=0), 1)[:, None]
         return float(np.square(latent - means[labels]).sum())
 
-    return min(partitions, key=spread)
+    return min(complete, key=spread)
 
 
 def judge(labels: NDArray[np.int64], *, counts: sparse.csr_matrix, graph: sparse.csr_matrix) -> float:
