@@ -48,6 +48,7 @@ myst_heading_anchors = 3
 # Pages are run whenever they changed; what fails fails the build.
 nb_execution_mode = "cache"
 nb_execution_raise_on_error = True
+nb_execution_in_temp = True
 nb_execution_timeout = 600
 nb_merge_streams = True
 nb_output_stderr = "remove"  # progress bars
@@ -61,5 +62,6 @@ autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 80
 napoleon_google_docstring = False
 napoleon_use_ivar = True
+napoleon_attr_annotations = False
 # What a function writes into a table is told in prose and lists, not as one typed value.
 napoleon_custom_sections = ["Returns", "Yields"]

@@ -104,7 +104,7 @@ def with_value(value):
         (with_value(np.nan), "X holds NaN or infinite values"),
         (with_value(np.inf), "X holds NaN or infinite values"),
         (with_value(-np.inf), "X holds NaN or infinite values"),
-        (with_value(-2), r"X holds negative values (lowest -2); raw counts are expected: name the layer"),
+        (with_value(-2), r"X holds negative values (lowest -2), which no counts"),
         (with_value(2.5), r"X does not hold whole numbers (highest 5), so it looks normalised or logged"),
         (with_value(0), "1 spots have no counts at all ('s2'); remove them with `scanpy.pp.filter_cells"),
     ],

@@ -6,7 +6,7 @@ from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 
 from semst.pp._graphs import widen
-from semst.tl._select import choose, judge, tightest
+from semst.tl._select import _similarity, choose, judge, tightest
 
 SIDE = 16
 ROW, COLUMN = np.divmod(np.arange(SIDE * SIDE), SIDE)
@@ -113,3 +113,10 @@ def test_fewer_groups_than_asked_for_are_an_error(graph):
         choose_for(two, PLANTED, graph)
     with pytest.raises(ValueError, match="does not fall into 3 groups"):
         tightest(two, 3, latent=np.zeros((two[0].size, 2), dtype=np.float32))
+
+
+def test_similarity_is_the_adjusted_rand_index_of_every_pair():
+    generator = np.random.default_rng(0)
+    partitions = [generator.integers(0, k, 50) for k in (2, 3, 3, 5)]
+    expected = [[adjusted_rand_score(first, second) for second in partitions] for first in partitions]
+    np.testing.assert_allclose(_similarity(partitions), expected, atol=1e-12)

@@ -139,7 +139,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 def _add_semantics(parser: argparse.ArgumentParser) -> None:
     semantics = parser.add_argument_group(
         "what genes mean",
-        'The default uses obsm["gene_semantics"] where it is, else the gene vectors that come with semst.',
+        'The default uses obsm["gene_semantics"] where it is, else the gene vectors that\n  come with semst.',
     )
     which = semantics.add_mutually_exclusive_group()
     which.add_argument("--no-semantics", action="store_true", help="leave meaning out")

@@ -59,7 +59,16 @@ def normalised_adjacency(graph: Any) -> Tensor:  # noqa: ANN401 (scipy publishes
 
 
 def edge_pairs(graph: Any) -> Tensor:  # noqa: ANN401
-    """List each undirected edge once, as ``(2, n_edges)`` int64 with the lower spot first; self loops left out.
+    """List each undirected edge once.
+
+    Parameters
+    ----------
+    graph
+        ``(n, n)`` SciPy sparse matrix or array; any non-zero entry is an edge.
+
+    Returns
+    -------
+    ``(2, n_edges)`` int64, the lower spot first; self loops are left out.
 
     Examples
     --------

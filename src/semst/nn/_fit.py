@@ -65,7 +65,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What training leaves: latents ``(n, d)`` float32 by epoch, and the terms of the loss, ``(epochs,)`` float64."""
+    """What training leaves.
+
+    Parameters
+    ----------
+    latents
+        ``(n, d)`` float32 by epoch.
+    history
+        Each weighted term of the loss and their ``"total"``, ``(epochs,)`` float64.
+    """
 
     latents: dict[int, NDArray[np.float32]]
     history: dict[str, NDArray[np.float64]]
@@ -164,7 +172,17 @@ def _fused(device: torch.device) -> bool:
 
 @torch.no_grad()
 def latent(network: SemSTNetwork, section: Section) -> NDArray[np.float32]:
-    """Compute the latent of every spot, ``(n, d)`` float32, without training."""
+    """Compute the latent of every spot without training.
+
+    Parameters
+    ----------
+    network, section
+        On one device.
+
+    Returns
+    -------
+    ``(n, d)`` float32.
+    """
     network.eval()
     values: NDArray[np.float32] = network.encode(section).latent.float().cpu().numpy()
     return values

@@ -70,7 +70,17 @@ def zinb_negative_log_likelihood(counts: Tensor, mean: Tensor, dispersion: Tenso
 
 
 def dropout_ridge(dropout_logit: Tensor) -> Tensor:
-    r"""Mean of :math:`\pi^2`: keeps the model from explaining every zero as a dropout (weight 0.05 in the paper)."""
+    r"""Mean of :math:`\pi^2`: keeps the model from explaining every zero as a dropout (weight 0.05 in the paper).
+
+    Parameters
+    ----------
+    dropout_logit
+        ``(n, g)`` logit of :math:`\pi`.
+
+    Returns
+    -------
+    Scalar in (0, 1).
+    """
     return torch.sigmoid(dropout_logit).square().mean()
 
 

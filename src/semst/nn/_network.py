@@ -53,7 +53,15 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Encoding:
-    """What the encoder makes of a section: one row per spot in each."""
+    """What the encoder makes of a section: one row per spot in each.
+
+    Parameters
+    ----------
+    latent
+        ``(n, latent_features)``.
+    spatial_view, expression_view
+        ``(n, branch_features)``: what each branch gave, before FSM.
+    """
 
     latent: Tensor
     spatial_view: Tensor

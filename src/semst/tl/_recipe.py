@@ -72,9 +72,9 @@ class Recipe:
     branch_features: int = 0
     latent_features: int = 32
     shortcut: bool = True
-    member_components: tuple[int, ...] = (10, 15, 20)
+    member_components: tuple[int, ...] = (8, 12, 16, 20)
     partition: Partition = "mixture"
-    starts: int = 1
+    starts: int = 2
     selection: Selection = "consensus"
 
 
@@ -115,9 +115,7 @@ def recipe_for(preset: Preset, *, epochs: int | None, gaussian: bool) -> Recipe:
         rings = dict.fromkeys(view.rings for view in recipe.views)
         recipe = replace(recipe, views=tuple(View("none", r) for r in rings))
     if epochs is not None:
-        recipe = replace(recipe, plan=replace(recipe.plan, epochs=epochs))
-    if recipe.plan.snapshots:
-        last = recipe.plan.epochs
-        thirds = tuple(sorted({max(last * part // 3, 1) for part in (1, 2, 3)}))
-        recipe = replace(recipe, plan=replace(recipe.plan, snapshots=thirds))
+        thirds = sorted({max(epochs * part // 3, 1) for part in (1, 2, 3)})
+        snapshots = tuple(thirds) if recipe.plan.snapshots else ()
+        recipe = replace(recipe, plan=replace(recipe.plan, epochs=epochs, snapshots=snapshots))
     return recipe
