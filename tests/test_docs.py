@@ -90,8 +90,8 @@ def test_the_numbers_of_the_method_page_are_those_of_the_recipe():
     *widths, widest = DEFAULT.member_components
     said = [
         f"**{partitions} partitions.** Four networks",
-        f"each latent after {first}, {second} and {third} epochs, each at {', '.join(map(str, widths))} and {widest} principal",
-        "components from two starts",
+        f"each latent after {first}, {second} and {third} epochs, "
+        f"each at {', '.join(map(str, widths))} and {widest} principal components from two starts",
         f"Adam, rate $10^{{-3}}$, {DEFAULT.plan.epochs} epochs",
         f"{DEFAULT.plan.spots_per_step} random spots and {DEFAULT.plan.genes_per_step} random genes",
         f"their {DEFAULT.n_components} leading principal components",

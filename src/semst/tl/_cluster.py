@@ -160,8 +160,9 @@ def cluster(
         L = \mathrm{NLL}_{\mathrm{ZINB}} + 0.1 \, L_{\mathrm{spatial}} + 0.1 \, L_{\mathrm{DICR}}
 
     Its latent at one, two and three thirds of the training, at 8, 12, 16 and 20 principal components, is cut by a
-    Gaussian mixture from two starts: 96 partitions. They fall into families of those that agree; the consensus of each family, and of the best
-    partitions of all, is judged by how well the domains around a spot explain its counts, and the best one is returned.
+    Gaussian mixture from two starts: 96 partitions. They fall into families of those that agree; the consensus of each
+    family, and of the best partitions of all, is judged by how well the domains around a spot explain its counts, and
+    the best one is returned.
     Genes that are zero in all spots are left out.
 
     References
