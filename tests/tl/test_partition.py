@@ -92,9 +92,9 @@ def test_members_cut_every_latent_at_every_number_of_components():
 
 def test_members_take_each_width_once_and_zero_for_the_latent_itself():
     latent = blobs()
-    wide = members([latent], Recipe(member_components=(10, 15, 20)), 3, partition="kmeans", random_state=0)
+    wide = members([latent], Recipe(member_components=(10, 15, 20), starts=1), 3, partition="kmeans", random_state=0)
     assert len(wide) == 1  # a latent of 4 has no more components
-    (itself,) = members([latent], Recipe(member_components=(0,)), 3, partition="kmeans", random_state=7)
+    (itself,) = members([latent], Recipe(member_components=(0,), starts=1), 3, partition="kmeans", random_state=7)
     np.testing.assert_array_equal(itself, np.unique(kmeans(latent, 3, random_state=7), return_inverse=True)[1])
 
 
