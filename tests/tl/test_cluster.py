@@ -34,10 +34,10 @@ def test_it_writes_what_it_says(clustered):
     confidence = clustered.obs["semst_confidence"]
     assert confidence.dtype == np.float32
     assert confidence.between(0, 1).all()
-    assert clustered.obsm["X_semst"].shape == (clustered.n_obs, 4 * 32)
+    assert clustered.obsm["X_semst"].shape == (clustered.n_obs, 8 * 32)
     assert clustered.obsm["X_semst"].dtype == np.float32
     facts = clustered.uns["semst"]
-    assert facts["n_partitions"] == 4 * 3 * 4 * 2
+    assert facts["n_partitions"] == 8 * 2 * 4 * 2
     assert facts["score"] > 0
     assert facts["params"]["n_clusters"] == 4
     assert facts["params"]["random_state"] == 0

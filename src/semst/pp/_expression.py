@@ -10,25 +10,29 @@ from scipy import sparse
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Transform = Literal["log", "sqrt", "none"]
+Transform = Literal["log", "log10k", "sqrt", "scaled", "none"]
 
+_CLIP = 10.0  # standard deviations; a gene seen in a handful of spots would else be all that is seen there
 _MIN_SPOTS = 3  # a gene seen in fewer spots has no pattern to speak of
 
 
 def stabilise(counts: sparse.csr_matrix, transform: Transform) -> sparse.csr_matrix:
-    r"""Scale each spot to the median library size and even out the variance of small and large counts.
+    r"""Scale each spot to the same library size and even out the variance of small and large counts.
 
     .. math::
 
-        \log(1 + x) \quad\text{or}\quad \sqrt{x}, \qquad x_{ij} = c_{ij} \, \frac{\mathrm{median}(l)}{l_i},
+        \log(1 + x) \quad\text{or}\quad \sqrt{x}, \qquad x_{ij} = c_{ij} \, \frac{s}{l_i},
         \quad l_i = \sum_j c_{ij}
 
     Parameters
     ----------
     counts
-        ``(n_spots, n_genes)`` float32 CSR, no empty spot.
+        ``(n_spots, n_genes)`` float32 CSR.
     transform
-        ``"log"``, ``"sqrt"``, or ``"none"`` for values that are normalised already.
+        ``"log"`` and ``"sqrt"`` at :math:`s = \mathrm{median}(l)`; ``"log10k"``: the logarithm at :math:`s = 10^4`,
+        where small counts weigh more; ``"scaled"``: ``"log"`` with each gene divided by its standard deviation,
+        clipped at 10, where genes of low expression weigh as much as others; ``"none"`` for values that are
+        normalised already.
 
     Returns
     -------
@@ -36,13 +40,26 @@ def stabilise(counts: sparse.csr_matrix, transform: Transform) -> sparse.csr_mat
 
     References
     ----------
-    Ahlmann-Eltze & Huber, *Nature Methods* 20, 2023: both transformations, at this scale, hold up against all others.
+    Ahlmann-Eltze & Huber, *Nature Methods* 20, 2023: logarithm and square root hold up against all others.
     """
     if transform == "none":
         return counts
     library = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
-    scaled: Any = sparse.csr_matrix(sparse.diags(np.median(library) / library) @ counts, dtype=np.float32)
-    scaled.data = np.log1p(scaled.data) if transform == "log" else np.sqrt(scaled.data)
+    depth = 1e4 if transform == "log10k" else np.median(library)
+    library[library == 0] = 1  # a spot without counts stays one
+    values: Any = sparse.csr_matrix(sparse.diags(depth / library) @ counts, dtype=np.float32)
+    values.data = np.sqrt(values.data) if transform == "sqrt" else np.log1p(values.data)
+    result: sparse.csr_matrix = unit_variance(values) if transform == "scaled" else values
+    return result
+
+
+def unit_variance(values: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Divide each gene by its standard deviation, at most 10 of them, without centring: zeros stay zeros."""
+    mean = np.asarray(values.mean(axis=0), dtype=np.float64).ravel()
+    square = np.asarray(values.multiply(values).mean(axis=0), dtype=np.float64).ravel()
+    deviation = np.sqrt(np.maximum(square - mean**2, 0))
+    scaled: Any = sparse.csr_matrix(values @ sparse.diags(1 / np.where(deviation > 0, deviation, 1)), dtype=np.float32)
+    scaled.data = np.minimum(scaled.data, _CLIP)
     result: sparse.csr_matrix = scaled
     return result
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import torch
@@ -33,3 +34,9 @@ def _multiplies_sparse(device: str) -> bool:
         return bool(torch.equal((identity @ torch.ones(2, 1, device=device)).cpu(), torch.ones(2, 1)))
     except (RuntimeError, NotImplementedError):
         return False
+
+
+def cores() -> int:
+    """Count the cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux only; elsewhere a process may use them all
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
+from semst.tl._device import cores
 from semst.tl._partition import PARTITIONS, Partition
 
 if TYPE_CHECKING:
@@ -41,15 +44,20 @@ def members(
     -------
     Partitions, each ``(n,)`` int64 labels from 0 without gaps.
     """
-    found = []
-    for latent in latents:
-        components = _components(latent)
-        for width in sorted({min(width, latent.shape[1]) for width in recipe.member_components}):
-            points = components[:, :width] if width else latent
-            for start in range(recipe.starts):
-                labels = PARTITIONS[partition](points, n_clusters, random_state=random_state + start)
-                found.append(np.unique(labels, return_inverse=True)[1].astype(np.int64))
-    return found
+    points = [
+        components[:, :width] if width else latent
+        for latent in latents
+        for components in [_components(latent)]
+        for width in sorted({min(width, latent.shape[1]) for width in recipe.member_components})
+    ]
+
+    def cut(task: tuple[NDArray[np.float32], int]) -> NDArray[np.int64]:
+        labels = PARTITIONS[partition](task[0], n_clusters, random_state=random_state + task[1])
+        return np.unique(labels, return_inverse=True)[1].astype(np.int64)
+
+    # Many small problems: threads inside each would wait for each other longer than they work.
+    with threadpool_limits(1), ThreadPoolExecutor(cores()) as executor:
+        return list(executor.map(cut, [(each, start) for each in points for start in range(recipe.starts)]))
 
 
 def _components(latent: NDArray[np.float32]) -> NDArray[np.float32]:

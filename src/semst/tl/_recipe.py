@@ -56,15 +56,18 @@ class Recipe:
         Numbers of principal components of the latent that are partitioned; 0 takes the latent as it is.
     partition
         How a latent is cut where the user does not say.
+    smoothed
+        Whether the input of each view, averaged over the neighbourhood and never trained, is partitioned as well.
     starts
         Partitions of each latent and number of components, which differ in their seed.
     selection
-        ``"consensus"``: the best consensus of families of partitions. ``"tightest"``: the one partition with the least
-        variance inside its groups, as k-means with several starts gives.
+        ``"consensus"``: of the partitions that agree most with the others and explain most of the counts.
+        ``"tightest"``: the one partition with the least variance inside its groups, as k-means with several starts
+        gives.
     """
 
-    views: tuple[View, ...] = (View("log", 1), View("log", 2), View("sqrt", 1), View("sqrt", 2))
-    plan: Plan = field(default_factory=lambda: Plan(epochs=60, snapshots=(20, 40, 60)))
+    views: tuple[View, ...] = tuple(View(t, rings) for t in ("log", "log10k", "sqrt", "scaled") for rings in (1, 2))
+    plan: Plan = field(default_factory=lambda: Plan(epochs=30))
     genes: GeneChoice = "spatial"
     n_components: int = 50
     expression_neighbors: int = 15
@@ -74,12 +77,13 @@ class Recipe:
     shortcut: bool = True
     member_components: tuple[int, ...] = (8, 12, 16, 20)
     partition: Partition = "mixture"
+    smoothed: bool = True
     starts: int = 2
     selection: Selection = "consensus"
 
 
 DEFAULT = Recipe()
-"""Our recipe. Snapshots lie at one, two and three thirds of the epochs."""
+"""Our recipe."""
 
 PUBLISHED = Recipe(
     views=(View("log", 4),),
@@ -93,6 +97,7 @@ PUBLISHED = Recipe(
     shortcut=False,
     member_components=(0,),
     partition="kmeans",
+    smoothed=False,
     starts=10,
     selection="tightest",
 )
@@ -106,7 +111,7 @@ spots (strangers, and 512 spots in each step); the gradient keeps its expectatio
 def recipe_for(preset: Preset, *, epochs: int | None, gaussian: bool) -> Recipe:
     """Give the recipe of a preset, with the user's number of epochs.
 
-    With the Gaussian likelihood expression comes stabilised, so that our recipe has two views instead of four.
+    With the Gaussian likelihood expression comes stabilised, so that our recipe has two views instead of eight.
     """
     from dataclasses import replace
 
@@ -115,7 +120,5 @@ def recipe_for(preset: Preset, *, epochs: int | None, gaussian: bool) -> Recipe:
         rings = dict.fromkeys(view.rings for view in recipe.views)
         recipe = replace(recipe, views=tuple(View("none", r) for r in rings))
     if epochs is not None:
-        thirds = sorted({max(epochs * part // 3, 1) for part in (1, 2, 3)})
-        snapshots = tuple(thirds) if recipe.plan.snapshots else ()
-        recipe = replace(recipe, plan=replace(recipe.plan, epochs=epochs, snapshots=snapshots))
+        recipe = replace(recipe, plan=replace(recipe.plan, epochs=epochs))
     return recipe

@@ -5,18 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from scipy import sparse
 
 from semst.nn import Section, edge_pairs, normalised_adjacency
-from semst.pp._expression import principal_components, published_genes, published_scaling, select_genes, stabilise
+from semst.pp._expression import (
+    principal_components,
+    published_genes,
+    published_scaling,
+    select_genes,
+    stabilise,
+    unit_variance,
+)
 from semst.pp._graphs import expression_graph, widen
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
+    from scipy import sparse
 
     from semst.nn import Likelihood
+    from semst.pp._expression import Transform
     from semst.tl._recipe import Recipe, View
 
 _GRAPH_COMPONENTS = 20  # principal components whose cosine tells which spots express the same
@@ -60,8 +68,26 @@ def rings(graph: sparse.csr_matrix, n: int) -> sparse.csr_matrix:
     return graph
 
 
-def section(tissue: Tissue, view: View, recipe: Recipe, *, likelihood: Likelihood, random_state: int) -> Section:
-    """Prepare what the network of one view reads.
+def features(
+    tissue: Tissue, transform: Transform, recipe: Recipe, *, likelihood: Likelihood, random_state: int
+) -> NDArray[np.float32]:
+    """Compute what a network reads of each spot, ``(n, d)`` float32: principal components, or genes as published."""
+    if not recipe.n_components:
+        return published_scaling(tissue.counts[:, tissue.genes], counts=likelihood != "gaussian")
+    stabilised: Any = stabilise(tissue.counts, transform)
+    return principal_components(stabilised[:, tissue.genes], recipe.n_components, random_state=random_state)
+
+
+def section(
+    tissue: Tissue,
+    view: View,
+    read: NDArray[np.float32],
+    recipe: Recipe,
+    *,
+    likelihood: Likelihood,
+    random_state: int,
+) -> Section:
+    """Prepare the section of one view around the :func:`features` of its transformation.
 
     Semantics are averaged over the neighbourhood like everything else a branch gives, then centred and scaled: left as
     they are, they would carry the cell type of each single spot past the graph.
@@ -69,19 +95,14 @@ def section(tissue: Tissue, view: View, recipe: Recipe, *, likelihood: Likelihoo
     chosen: Any = tissue.counts[:, tissue.genes]
     graph = rings(tissue.graph, view.rings)
     adjacency = normalised_adjacency(graph)
-    if recipe.n_components:
-        stabilised: Any = stabilise(tissue.counts, view.transform)
-        features = principal_components(stabilised[:, tissue.genes], recipe.n_components, random_state=random_state)
-        smooth = (adjacency @ torch.from_numpy(features)).numpy()[:, :_GRAPH_COMPONENTS]
-    else:
-        features = smooth = published_scaling(chosen, counts=likelihood != "gaussian")
-    alike = expression_graph(smooth, n_neighbors=recipe.expression_neighbors, random_state=random_state)
+    told = (adjacency @ torch.from_numpy(read)).numpy()[:, :_GRAPH_COMPONENTS] if recipe.n_components else read
+    alike = expression_graph(told, n_neighbors=recipe.expression_neighbors, random_state=random_state)
     return Section(
-        features=torch.from_numpy(features),
+        features=torch.from_numpy(read),
         spatial=adjacency,
         expression=normalised_adjacency(alike),
         neighbours=edge_pairs(graph),
-        counts=_unit_variance(chosen) if likelihood == "gaussian" else chosen,
+        counts=unit_variance(chosen) if likelihood == "gaussian" else chosen,
         semantics=None if tissue.semantics is None else _smooth(torch.from_numpy(tissue.semantics), adjacency),
     )
 
@@ -90,12 +111,3 @@ def _smooth(semantics: torch.Tensor, adjacency: torch.Tensor) -> torch.Tensor:
     smooth = adjacency @ (semantics - semantics.mean(dim=0))
     smooth = smooth - smooth.mean(dim=0)
     return smooth / smooth.std(dim=0).mean().clamp_min(1e-8)
-
-
-def _unit_variance(values: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Divide each gene by its standard deviation, without centring, so that zeros stay zeros."""
-    mean = np.asarray(values.mean(axis=0)).ravel()
-    square = np.asarray(values.multiply(values).mean(axis=0)).ravel()
-    deviation = np.sqrt(np.maximum(square - mean**2, 0))
-    scale = sparse.diags(1 / np.where(deviation > 0, deviation, 1))
-    return sparse.csr_matrix(values @ scale, dtype=np.float32)

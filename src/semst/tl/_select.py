@@ -5,20 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.spatial.distance import squareform
 
 from semst.tl._consensus import consensus, explained, indicator, majority
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
     from scipy import sparse
 
-_FAMILIES = (2, 3, 4)  # numbers of families into which the partitions are sorted
-_FRACTIONS = (1, 2, 4)  # all partitions, the better half, the best quarter
-_SMALLEST_FAMILY = 12  # a family holds at least a twelfth of the partitions, and at least three
+_WEIGHT = 2.0  # of explaining the counts, where agreeing with the others weighs 1
+_KEPT = 8  # the best eighth forms the consensus,
+_FEWEST = 4  # or as many as this
 
 
 def choose(
@@ -29,13 +27,13 @@ def choose(
     graph: sparse.csr_matrix,
     random_state: int,
 ) -> NDArray[np.int64]:
-    """Find the consensus that best explains the counts of a spot by the domains around it.
+    """Find the consensus of the partitions that agree with the others and explain the counts.
 
-    On one tissue, good partitions and bad ones each agree among themselves, so that neither one partition nor the
-    consensus of all can be relied on. Partitions are therefore sorted into families, each family and the best
-    partitions of all form a consensus, and each consensus is judged: every spot takes the label most frequent around
-    it, and the better those labels explain the counts (:func:`semst.tl._consensus.explained`), the better the
-    partition. Asking the neighbours keeps patterns that are not spatial, such as cell types, from scoring.
+    One partition is a draw, and on one tissue good and bad ones each agree among themselves, so that neither one of
+    them nor the consensus of all can be relied on. Two things tell good partitions without a label: that other views of
+    the tissue lead to them as well, and that the domains around a spot explain its counts. Both are measured for every
+    partition (mean adjusted Rand index with the others; :func:`judge`), standardised over the partitions and added, the
+    latter twice. The best eighth forms the consensus.
 
     Parameters
     ----------
@@ -59,24 +57,25 @@ def choose(
     ValueError
         If no partition has ``n_clusters`` groups.
     """
-    complete = [labels for labels in partitions if np.unique(labels).size == n_clusters]
-    if not complete:
+    complete = [np.unique(labels).size == n_clusters for labels in partitions]
+    if not any(complete):
         raise too_few_groups(n_clusters)
-    scores = np.array([judge(labels, counts=counts, graph=graph) for labels in partitions])
-    best, highest = complete[0], -np.inf
-    tried: set[tuple[int, ...]] = set()
-    for group in _groups(partitions, scores):
-        key = tuple(np.sort(group).tolist())
-        if key in tried:
-            continue
-        tried.add(key)
-        labels = consensus([partitions[i] for i in key], n_clusters, random_state=random_state)
-        if np.unique(labels).size < n_clusters:
-            continue
-        value = judge(labels, counts=counts, graph=graph)
-        if value > highest:
-            best, highest = labels, value
-    return best
+    explains = np.array([judge(labels, counts=counts, graph=graph) for labels in partitions])
+    score = _WEIGHT * _standardised(explains) + _standardised(similarity(partitions).mean(axis=1))
+    # A stable sort keeps ties in order, so that the choice does not depend on the machine.
+    ranked = np.argsort(-score, kind="stable")
+    kept = ranked[: max(len(partitions) // _KEPT, _FEWEST)]
+    labels = consensus([partitions[i] for i in kept], n_clusters, random_state=random_state)
+    if np.unique(labels).size < n_clusters:  # spots that no mixture tells apart
+        best: NDArray[np.int64] = partitions[next(i for i in ranked if complete[i])]
+        return best
+    return labels
+
+
+def _standardised(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    spread = values.std()
+    standardised: NDArray[np.float64] = (values - values.mean()) / (spread if spread > 0 else 1.0)
+    return standardised
 
 
 def too_few_groups(n_clusters: int) -> ValueError:
@@ -111,25 +110,7 @@ def judge(labels: NDArray[np.int64], *, counts: sparse.csr_matrix, graph: sparse
     return explained(majority(labels, graph), counts)
 
 
-def _groups(partitions: Sequence[NDArray[np.int64]], scores: NDArray[np.float64]) -> Iterator[NDArray[np.int64]]:
-    """Yield sets of partitions, by index: the best fractions of all, and families of those that agree."""
-    n = len(partitions)
-    ranked = np.argsort(-scores, kind="stable")
-    for fraction in _FRACTIONS:
-        yield ranked[: max(n // fraction, 1)]
-    if n <= max(_FAMILIES):
-        return
-    tree = linkage(squareform(1 - _similarity(partitions), checks=False), "average")
-    smallest = max(3, n // _SMALLEST_FAMILY)
-    for n_families in _FAMILIES:
-        family = fcluster(tree, n_families, "maxclust")
-        for name in np.unique(family):
-            members = np.flatnonzero(family == name)
-            if members.size >= smallest:
-                yield members
-
-
-def _similarity(partitions: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
+def similarity(partitions: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
     """Adjusted Rand index of every pair of partitions, ``(m, m)``, from one product of all their indicators.
 
     References
@@ -147,8 +128,8 @@ def _similarity(partitions: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
     highest = (one[:, None] + one[None, :]) / 2
     spread = highest - expected
     # Two partitions into a single group, or into single spots, agree fully though nothing is left to agree on.
-    similarity: NDArray[np.float64] = np.where(spread > 0, (both - expected) / np.where(spread > 0, spread, 1), 1.0)
-    return similarity
+    index: NDArray[np.float64] = np.where(spread > 0, (both - expected) / np.where(spread > 0, spread, 1), 1.0)
+    return index
 
 
 def _choose_two(n: Any) -> Any:  # noqa: ANN401 (a number or an array of them)

@@ -1,28 +1,32 @@
-"""A network for each view, trained one after the other."""
+"""A network for each view: on small tissue side by side, one on each core."""
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from threading import Event
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from semst.nn import Architecture, SemSTNetwork, fit
-from semst.tl._sections import section
+from semst.tl._device import cores
+from semst.tl._sections import features, section
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
-    from semst.nn import Convolution, Likelihood
+    from semst.nn import Convolution, Fitted, Likelihood, Section
     from semst.tl._recipe import Recipe
     from semst.tl._sections import Tissue
 
-_ONE_THREAD_UP_TO = 10_000  # spots
+_SIDE_BY_SIDE_UP_TO = 10_000  # spots
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Trained:
     Parameters
     ----------
     latents
-        ``(n, d)`` float32 of every network and snapshot.
+        ``(n, d)`` float32 of every view: its smoothed input where the recipe wants it, and every snapshot.
     latent
         ``(n, networks * d)`` float32: the last states side by side.
     history
@@ -55,41 +59,76 @@ def train(
     progress: bool,
 ) -> Trained:
     """Train the network of every view of a recipe; see :func:`semst.tl.cluster` for the arguments."""
-    seeds = np.random.SeedSequence(random_state).spawn(len(recipe.views))
-    fits = []
+    generators = [np.random.default_rng(seed) for seed in np.random.SeedSequence(random_state).spawn(len(recipe.views))]
+    sections = _sections(tissue, recipe, likelihood=likelihood, random_state=random_state)
+    smoothed, waiting = [], []
     with (
-        _few_threads(tissue.counts.shape[0], device),
         tqdm(total=len(recipe.views) * recipe.plan.epochs, desc="semst", unit="epoch", disable=not progress) as bar,
+        _workers(tissue.counts.shape[0], device) as (submit, stop),
     ):
-        for view, seed in zip(recipe.views, seeds, strict=True):
-            prepared = section(tissue, view, recipe, likelihood=likelihood, random_state=random_state).to(device)
-            generator = np.random.default_rng(seed)
-            network = _network(
-                prepared.features.shape[1], tissue, recipe, likelihood, convolution, int(generator.integers(2**31))
-            ).to(device)
+
+        def on_epoch() -> None:
+            if stop.is_set():
+                raise InterruptedError
+            bar.update()
+
+        for each, generator in zip(sections, generators, strict=True):
+            if recipe.smoothed:
+                smoothed.append((each.spatial @ each.features).numpy())
+            seed = int(generator.integers(2**31))
+            network = _network(each.features.shape[1], tissue, recipe, likelihood, convolution, seed).to(device)
+            prepared = each.to(device)
             network.start_linear(prepared)
-            fits.append(fit(network, prepared, recipe.plan, generator=generator, on_epoch=bar.update))
+            waiting.append(submit(fit, network, prepared, recipe.plan, generator=generator, on_epoch=on_epoch))
+        fits: list[Fitted] = [each.result() for each in waiting]
     return Trained(
-        latents=[latent for fitted in fits for _, latent in sorted(fitted.latents.items())],
+        latents=smoothed + [latent for fitted in fits for _, latent in sorted(fitted.latents.items())],
         latent=np.concatenate([fitted.latents[recipe.plan.epochs] for fitted in fits], axis=1),
         history={term: np.mean([fitted.history[term] for fitted in fits], axis=0) for term in fits[0].history},
     )
 
 
-@contextmanager
-def _few_threads(n_spots: int, device: torch.device) -> Iterator[None]:
-    """Train small tissue on one thread.
+def _sections(tissue: Tissue, recipe: Recipe, *, likelihood: Likelihood, random_state: int) -> Iterator[Section]:
+    """Prepare one view after the other; those that transform the counts alike share their features."""
+    done = {}
+    for view in recipe.views:
+        if view.transform not in done:
+            done[view.transform] = features(
+                tissue, view.transform, recipe, likelihood=likelihood, random_state=random_state
+            )
+        yield section(tissue, view, done[view.transform], recipe, likelihood=likelihood, random_state=random_state)
 
-    Two threads gain a tenth on a slice of 3 600 spots, and lose a factor of ten where another process keeps a core
-    busy, because each of the many small products waits for the slower thread.
+
+@contextmanager
+def _workers(n_spots: int, device: torch.device) -> Iterator[tuple[Callable[..., Future[Fitted]], Event]]:
+    """Give a way to start a training, and a sign that makes all trainings end after their epoch.
+
+    On small tissue each network trains on a core of its own: two threads on one network gain a tenth, and lose a factor
+    of ten where another process keeps a core busy, because each of the many small products waits for the slower thread.
+    Large tissue and GPUs train one network after the other.
     """
+    stop = Event()
+    if device.type != "cpu" or n_spots > _SIDE_BY_SIDE_UP_TO:
+        yield _at_once, stop
+        return
     threads = torch.get_num_threads()
-    if device.type == "cpu" and n_spots <= _ONE_THREAD_UP_TO:
-        torch.set_num_threads(1)
+    torch.set_num_threads(1)  # threads that are started from here on take it over
     try:
-        yield
+        with threadpool_limits(1), ThreadPoolExecutor(cores()) as executor:
+            try:
+                yield executor.submit, stop
+            except BaseException:
+                stop.set()
+                executor.shutdown(cancel_futures=True)
+                raise
     finally:
         torch.set_num_threads(threads)
+
+
+def _at_once(train_one: Callable[..., Fitted], *args: Any, **kwargs: Any) -> Future[Fitted]:  # noqa: ANN401
+    future: Future[Fitted] = Future()
+    future.set_result(train_one(*args, **kwargs))
+    return future
 
 
 def _network(
@@ -106,7 +145,8 @@ def _network(
         likelihood=likelihood,
         shortcut=recipe.shortcut,
     )
-    # torch draws initial weights from its global generator: lend it one, and give it back untouched.
+    # torch draws initial weights from its global generator: lend it one, and give it back untouched. Networks are made
+    # one after the other, before their training starts elsewhere, and training draws nothing from that generator.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return SemSTNetwork(architecture)
