@@ -313,7 +313,6 @@ def test_an_output_that_appears_meanwhile_is_kept(h5ad, tmp_path, monkeypatch, c
         [],
         ["paint"],
         ["cluster", "in.h5ad"],
-        ["cluster", "in.h5ad", "out.h5ad"],
         ["cluster", "in.h5ad", "out.h5ad", "-k", "1"],
         ["cluster", "in.h5ad", "out.h5ad", "-k", "seven"],
         ["cluster", "in.h5ad", "out.h5ad", "-k", "7", "--likelihood", "poisson"],

@@ -85,12 +85,12 @@ def test_the_numbers_of_the_method_page_are_those_of_the_recipe():
     from semst.tl._recipe import DEFAULT, PUBLISHED
 
     text = " ".join(read("docs/method.md").split())
-    partitions = len(DEFAULT.views) * len(DEFAULT.plan.snapshots) * len(DEFAULT.member_components) * DEFAULT.starts
-    first, second, third = DEFAULT.plan.snapshots
+    cut = int(DEFAULT.smoothed) + 1
+    partitions = len(DEFAULT.views) * cut * len(DEFAULT.member_components) * DEFAULT.starts
     *widths, widest = DEFAULT.member_components
     said = [
-        f"**{partitions} partitions.** Four networks",
-        f"each latent after {first}, {second} and {third} epochs, "
+        f"**{partitions} partitions.** Eight networks",
+        f"each latent after {DEFAULT.plan.epochs} epochs, "
         f"each at {', '.join(map(str, widths))} and {widest} principal components from two starts",
         f"Adam, rate $10^{{-3}}$, {DEFAULT.plan.epochs} epochs",
         f"{DEFAULT.plan.spots_per_step} random spots and {DEFAULT.plan.genes_per_step} random genes",
@@ -101,7 +101,7 @@ def test_the_numbers_of_the_method_page_are_those_of_the_recipe():
         f"{PUBLISHED.hidden_features} and {PUBLISHED.branch_features} features in each branch",
     ]
     assert [sentence for sentence in said if sentence not in text] == []
-    assert (len(DEFAULT.views), DEFAULT.starts) == (4, 2)
+    assert (len(DEFAULT.views), DEFAULT.starts) == (8, 2)
     assert DEFAULT.plan.learning_rate == 1e-3
     assert (DEFAULT.plan.spatial_weight, DEFAULT.plan.dicr_weight) == (0.1, 0.1)
 

@@ -90,7 +90,7 @@ class SemSTAccessor:
     def cluster(
         self,
         *,
-        n_clusters: int,
+        n_clusters: int | None = None,
         preset: Preset = "default",
         semantics_key: str | None = SEMANTICS.base,
         layer: str | None = None,

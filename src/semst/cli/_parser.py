@@ -111,7 +111,11 @@ def _add_cluster(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     cluster.add_argument("input", type=Path, metavar="INPUT", help="a .h5ad file, or a .zarr folder")
     cluster.add_argument("output", type=Path, metavar="OUTPUT", help="where to write; SpatialData are written as .zarr")
     cluster.add_argument(
-        "-k", "--n-clusters", type=_whole(2), required=True, metavar="K", help="number of domains, at least 2"
+        "-k",
+        "--n-clusters",
+        type=_whole(2),
+        metavar="K",
+        help="number of domains, at least 2 (default: the number that is most stable)",
     )
     cluster.add_argument("--plot", type=Path, metavar="FILE", help="draw the domains: .png, .pdf or .svg")
     cluster.add_argument(

@@ -1,6 +1,7 @@
 """Pictures of results: each takes ``ax`` and returns Axes."""
 
 from semst.pl._domains import domains
+from semst.pl._stability import stability
 from semst.pl._training import training
 
-__all__ = ["domains", "training"]
+__all__ = ["domains", "stability", "training"]

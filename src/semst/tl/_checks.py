@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class ClusterOptions:
     """The choices of :func:`semst.tl.cluster`, which documents them."""
 
-    n_clusters: int
+    n_clusters: int | None
     preset: str
     semantics_key: str | None
     layer: str | None
@@ -56,10 +56,12 @@ class ClusterOptions:
         lowest = {"n_clusters": 2, "n_top_genes": 1, "n_neighbors": 1, "epochs": 1, "random_state": 0}
         for name, least in lowest.items():
             value = getattr(self, name)
-            if name == "epochs" and value is None:
+            if name in {"epochs", "n_clusters"} and value is None:
                 continue
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
                 problems.add(f"{name} must be a whole number of at least {least}, got {value!r}.")
+        if self.n_clusters is None and self.likelihood == "gaussian":
+            problems.add("n_clusters is needed with likelihood='gaussian': it is only chosen by splitting raw counts.")
         check_key(self.key_added, problems)
 
     def params(self) -> dict[str, Any]:
@@ -94,8 +96,9 @@ def check(data: AnnData | SpatialData, table: AnnData, options: ClusterOptions, 
         spatial_key=options.spatial_key,
         coordinate_system=options.coordinate_system,
     )
-    if isinstance(options.n_clusters, int) and table.n_obs < options.n_clusters:
-        problems.add(f"{options.n_clusters} domains cannot be found in {table.n_obs} spots; ask for fewer.")
+    fewest = 4 if options.n_clusters is None else options.n_clusters
+    if isinstance(fewest, int) and table.n_obs < fewest:
+        problems.add(f"{fewest} domains cannot be found in {table.n_obs} spots; ask for fewer.")
     semantics = _semantics(table, options.semantics_key, problems)
     _check_graph(table, problems)
     if options.partition == "leiden":

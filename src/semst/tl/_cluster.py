@@ -25,6 +25,7 @@ from semst.tl._recipe import recipe_for
 from semst.tl._refine import refine as refine_labels
 from semst.tl._sections import Tissue, choose_genes
 from semst.tl._select import choose, judge, tightest
+from semst.tl._stability import stability
 from semst.tl._train import train
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ WHERE = "semst.tl.cluster"
 def cluster(
     data: Data,
     *,
-    n_clusters: int,
+    n_clusters: int | None = None,
     preset: Preset = "default",
     semantics_key: str | None = SEMANTICS.base,
     layer: str | None = None,
@@ -74,7 +75,8 @@ def cluster(
     data
         AnnData, or SpatialData with such a table: spots x genes with raw counts, and where the spots lie.
     n_clusters
-        Number of domains, at least 2; exactly so many are returned.
+        Number of domains, at least 2; exactly so many are returned. The default None chooses the number between 2 and
+        15 that is most stable when only half of the molecules are looked at, see Notes and :func:`semst.pl.stability`.
     preset
         ``"default"``: our recipe, the same for every tissue. ``"published"``: the paper's architecture, loss weights
         and k-means on the last state of the training.
@@ -100,7 +102,7 @@ def cluster(
         Nearest neighbours in the spatial graph, at least 1, where neither ``obsp["spatial_connectivities"]`` (squidpy's
         graph, used as it is) nor Visium's grid says who lies beside whom.
     epochs
-        Steps of training for each network, at least 1; the default is 60 (four networks), 200 as published (one).
+        Steps of training for each network, at least 1; the default is 30 (eight networks), 200 as published (one).
     device
         ``"auto"`` takes a GPU where there is one; or a name such as ``"cpu"`` or ``"cuda:1"``.
     random_state
@@ -132,7 +134,9 @@ def cluster(
     ``uns[key_added]``
         Dict of ``params``; ``history`` (``"total"``, ``"reconstruction"``, ``"spatial"``, ``"dicr"``: float64
         ``(epochs,)``, the weighted terms of the loss, averaged over networks); ``score`` (float: how well the domains
-        explain the counts, nats per molecule); ``n_partitions``, ``n_genes`` (int); ``device``; ``versions``.
+        explain the counts, nats per molecule); ``n_clusters``, ``n_partitions``, ``n_genes`` (int); ``device``;
+        ``versions``; and where the number of domains was chosen, ``stability``: ``"n_clusters"`` int64 ``(m,)``,
+        the numbers that were tried, and ``"values"`` float64 ``(m, splits)``, at most 1.
 
     And what :func:`semst.pp.gene_semantics` writes, where it ran.
 
@@ -145,25 +149,28 @@ def cluster(
     ValueError
         If an argument is out of its range; names are duplicated; counts are negative, not whole numbers, not finite, or
         missing from a spot; coordinates are not finite; a table does not match its element; there are fewer spots than
-        domains, or spots do not fall into so many groups; or no gene is recognised. One error names all problems, and
-        ``data`` is as it was.
+        domains, or spots do not fall into so many groups; no gene is recognised; or ``n_clusters`` is None and the
+        likelihood Gaussian. One error names all problems, and ``data`` is as it was.
     FloatingPointError
         If training diverges; ``data`` is as it was.
 
     Notes
     -----
-    For each of four views (log or square root of the counts; one or two rings of neighbours) a
-    :class:`semst.nn.SemSTNetwork` is trained on
+    For each of eight views (logarithm at two depths, square root, or scaled logarithm of the counts; one or two rings
+    of neighbours) a :class:`semst.nn.SemSTNetwork` is trained on
 
     .. math::
 
         L = \mathrm{NLL}_{\mathrm{ZINB}} + 0.1 \, L_{\mathrm{spatial}} + 0.1 \, L_{\mathrm{DICR}}
 
-    Its latent at one, two and three thirds of the training, at 8, 12, 16 and 20 principal components, is cut by a
-    Gaussian mixture from two starts: 96 partitions. They fall into families of those that agree; the consensus of each
-    family, and of the best partitions of all, is judged by how well the domains around a spot explain its counts, and
-    the best one is returned.
-    Genes that are zero in all spots are left out.
+    Its input averaged over the neighbourhood, and its latent at the end of the training, are cut at 8, 12, 16 and 20
+    principal components by a Gaussian mixture from two starts: 128 partitions. Each is judged by how well it agrees
+    with the others and by how well the domains around a spot explain its counts; the consensus of the best eighth is
+    returned. Genes that are zero in all spots are left out.
+
+    With ``n_clusters=None`` the molecules are dealt to two halves, three times, and partitioned apart into 2, 3, ...
+    domains. That number is taken whose partition of one half agrees best (adjusted Rand index) with those of the other
+    into as many domains, one less and one more.
 
     References
     ----------
@@ -204,6 +211,7 @@ def cluster(
     semantics = fresh.spot_vectors if fresh is not None else checked.semantics
 
     recipe = recipe_for(preset, epochs=epochs, gaussian=likelihood == "gaussian")
+    cut_by = partition or recipe.partition
     graph = spatial_graph(table, checked.coordinates, n_neighbors=n_neighbors)
     genes = choose_genes(checked.counts, graph, recipe, n_top_genes=n_top_genes)
     tissue = Tissue(checked.counts, graph, semantics, genes)
@@ -216,22 +224,20 @@ def cluster(
         random_state=random_state,
         progress=progress,
     )
-    around = widen(graph)
-    # Many small problems: threads would wait for each other longer than they work.
-    with threadpool_limits(1):
-        partitions = members(
-            trained.latents,
-            recipe,
-            n_clusters,
-            partition=partition or recipe.partition,
-            random_state=random_state,
-        )
-        if recipe.selection == "consensus":
+    curve = None
+    if n_clusters is None:
+        curve = stability(tissue, recipe, partition=cut_by, random_state=random_state)
+        n_clusters = curve.best
+        logger.info("the most stable number of domains is %d; see semst.pl.stability.", n_clusters)
+    partitions = members(trained.latents, recipe, n_clusters, partition=cut_by, random_state=random_state)
+    around = widen(widen(graph))
+    if recipe.selection == "consensus":
+        with threadpool_limits(1):
             labels = choose(partitions, n_clusters, counts=checked.counts, graph=around, random_state=random_state)
-        else:
-            labels = tightest(partitions, n_clusters, latent=trained.latent)
+    else:
+        labels = tightest(partitions, n_clusters, latent=trained.latent)
     if refine:
-        labels = refine_labels(labels, around)
+        labels = refine_labels(labels, widen(graph))
 
     data, table = target(data, table, copy=copy)
     if fresh is not None:
@@ -239,10 +245,13 @@ def cluster(
     facts = {
         "params": options.params(),
         "score": judge(labels, counts=checked.counts, graph=around),
+        "n_clusters": n_clusters,
         "n_partitions": len(partitions),
         "n_genes": int(genes.size),
         "device": str(chosen_device),
     }
+    if curve is not None:
+        facts["stability"] = {"n_clusters": curve.n_clusters, "values": curve.values}
     _write(table, _by_size(labels), agreement(labels, partitions), trained, facts, ClusterKeys(key_added))
     return data if copy else None
 

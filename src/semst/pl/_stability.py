@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from semst._inputs import find_table, is_spatialdata
+from semst._keys import CLUSTER, ClusterKeys
+from semst._problems import Problems, listed
+from semst.pl._palette import PALETTE
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+    from spatialdata import SpatialData
+
+_WHERE = "semst.pl.stability"
+
+
+def stability(
+    data: AnnData | SpatialData, *, key: str = CLUSTER.base, table_key: str | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw how well two halves of the molecules reproduce each number of domains, and which number was taken.
+
+    A flat curve says that the tissue has no one number of domains: its domains lie inside each other, and a look at
+    two or three numbers tells more than the highest point.
+
+    Parameters
+    ----------
+    data
+        What :func:`semst.tl.cluster` was run on with ``n_clusters=None``.
+    key
+        Its ``key_added``.
+    table_key
+        Name of the table in a SpatialData; needed only where there are several.
+    ax
+        Axes to draw on; the default makes a new figure.
+
+    Returns
+    -------
+    The Axes: a line through the mean over splits of the molecules, a dot for each split, and the number that was taken.
+    Nothing is written.
+
+    Raises
+    ------
+    TypeError
+        If ``data`` is neither AnnData nor SpatialData.
+    KeyError
+        If there is no stability under the key.
+    ValueError
+        If numbers and values of the curve do not match, or the number that was taken is not among them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from anndata import AnnData
+    >>> import semst
+    >>> adata = AnnData(np.ones((3, 2), dtype=np.float32))
+    >>> curve = {"n_clusters": np.array([2, 3, 4]), "values": np.array([[0.4, 0.5], [0.9, 0.8], [0.6, 0.5]])}
+    >>> adata.uns["semst"] = {"n_clusters": 3, "stability": curve}
+    >>> semst.pl.stability(adata).get_xlabel()
+    'number of domains'
+    """
+    table = find_table(data, table_key=table_key, where=_WHERE)
+    problems = Problems(_WHERE)
+    uns = ClusterKeys(key).uns
+    stored = table.uns.get(uns)
+    if not hasattr(stored, "get") or "stability" not in stored:
+        name = "sdata" if is_spatialdata(data) else "adata"
+        problems.missing(
+            f"no stability in uns[{uns!r}]; uns has {listed(table.uns)}. "
+            f"It is left by `semst.tl.cluster({name}, n_clusters=None)`."
+        )
+    problems.raise_if_any()
+    assert stored is not None  # for the type checker: missing is a problem, raised above
+    numbers = np.asarray(stored["stability"]["n_clusters"])
+    values = np.asarray(stored["stability"]["values"], dtype=np.float64)
+    chosen = int(stored["n_clusters"])
+    if values.ndim != 2 or len(values) != len(numbers) or chosen not in numbers:
+        problems.add(
+            f"the curve in uns[{uns!r}]['stability'] needs a row of values for each of its numbers and {chosen} among "
+            f"them; got {values.shape} values for {numbers.tolist()}. Run `semst.tl.cluster` again."
+        )
+    problems.raise_if_any()
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        _, ax = plt.subplots(figsize=(5.5, 3.5), layout="constrained")
+    mean = values.mean(axis=1)
+    ax.plot(numbers, mean, color=PALETTE[0], linewidth=2)
+    for split in values.T:
+        ax.plot(numbers, split, ".", color=PALETTE[0], alpha=0.5, markersize=5)
+    ax.plot(chosen, mean[numbers == chosen], "o", color=PALETTE[1], markersize=10, zorder=3)
+    ax.annotate(
+        f"{chosen} domains",
+        (chosen, mean[numbers == chosen][0]),
+        xytext=(0, 10),
+        textcoords="offset points",
+        horizontalalignment="center",
+        fontweight="bold",
+    )
+    ax.set_xticks(numbers)
+    ax.set_xlabel("number of domains")
+    ax.set_ylabel("stability (adjusted Rand index)")
+    ax.margins(y=0.15)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax

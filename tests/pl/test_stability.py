@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from anndata import AnnData
+
+import semst
+
+
+@pytest.fixture
+def adata():
+    adata = AnnData(np.ones((3, 2), dtype=np.float32))
+    values = np.array([[0.2, 0.4], [0.9, 0.7], [0.6, 0.4]])
+    adata.uns["semst"] = {"n_clusters": 3, "stability": {"n_clusters": np.array([2, 3, 4]), "values": values}}
+    return adata
+
+
+def test_it_draws_the_mean_each_split_and_the_choice(adata):
+    _, ax = plt.subplots()
+    assert semst.pl.stability(adata, ax=ax) is ax
+    mean, first, second, chosen = ax.lines
+    np.testing.assert_allclose(mean.get_xydata(), [[2, 0.3], [3, 0.8], [4, 0.5]])
+    np.testing.assert_allclose(first.get_ydata(), [0.2, 0.9, 0.6])
+    np.testing.assert_allclose(second.get_ydata(), [0.4, 0.7, 0.4])
+    np.testing.assert_allclose(chosen.get_xydata(), [[3, 0.8]])
+    assert [text.get_text() for text in ax.texts] == ["3 domains"]
+    plt.close()
+
+
+def test_a_number_that_was_given_leaves_no_curve(adata):
+    del adata.uns["semst"]["stability"]
+    with pytest.raises(KeyError, match=r"semst.tl.cluster\(adata, n_clusters=None\)"):
+        semst.pl.stability(adata)
+    with pytest.raises(KeyError, match="no stability in uns\\['other'\\]"):
+        semst.pl.stability(adata, key="other")
+
+
+def test_a_curve_that_was_tampered_with_is_an_error(adata):
+    adata.uns["semst"]["n_clusters"] = 9
+    with pytest.raises(ValueError, match="9 among them"):
+        semst.pl.stability(adata)
