@@ -1,0 +1,77 @@
+"""The number of domains that is chosen where none is given, beside the one that experts drew or that was planted.
+
+python benchmarks/accuracy/number.py --data ../shared/data --seeds 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+
+import semst
+from semst.pp._graphs import spatial_graph
+from semst.tl._recipe import DEFAULT
+from semst.tl._sections import Tissue, choose_genes
+from semst.tl._stability import stability
+
+DATA = (
+    "her2st_B1", "her2st_H1", "starmap_mpfc_BZ5", "starmap_mvc", "osmfish_ssc", "dlpfc_151673", "dlpfc_151676",
+)  # fmt: skip
+PLANTED = (3, 4, 5, 6, 7)
+HERE = Path(__file__).resolve().parent
+COLUMNS = ["tissue", "domains", "seed", "chosen"]
+
+
+def choose(tissue: ad.AnnData, seed: int) -> int:
+    """What ``semst.tl.cluster(tissue, n_clusters=None)`` chooses, without its training."""
+    counts = tissue.X.tocsr().astype(np.float32)
+    graph = spatial_graph(tissue, tissue.obsm["spatial"])
+    genes = choose_genes(counts, graph, DEFAULT, n_top_genes=3000)
+    section = Tissue(counts, graph, None, genes)
+    return stability(section, DEFAULT, partition=DEFAULT.partition, random_state=seed).best
+
+
+def table(rows: pd.DataFrame) -> str:
+    """The chosen numbers of all seeds, a row for each tissue."""
+    lines = ["| tissue | domains | chosen, by seed |", "|---|---|---|"]
+    for (tissue, domains), part in rows.groupby(["tissue", "domains"], sort=False):
+        lines.append(f"| {tissue} | {domains} | {', '.join(map(str, part.sort_values('seed')['chosen']))} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with the .h5ad files")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--results", type=Path, default=HERE / "number.csv")
+    options = parser.parse_args()
+    if not options.results.exists():
+        options.results.write_text(",".join(COLUMNS) + "\n")
+    done = set(pd.read_csv(options.results)[["tissue", "seed"]].itertuples(index=False, name=None))
+
+    def run(name: str, tissue: ad.AnnData, seed: int) -> None:
+        row = [name, tissue.obs["ground_truth"].nunique(), seed, choose(tissue, seed)]
+        with options.results.open("a", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerow(row)
+        print(*row, flush=True)
+
+    for seed in range(options.seeds):
+        for k in PLANTED:
+            if (f"simulated, {k}", seed) not in done:
+                planted = semst.datasets.simulated(
+                    n_spots=1000, n_genes=400, n_domains=k, random_state=seed, progress=False
+                )
+                run(f"simulated, {k}", planted, seed)
+        for name in DATA:
+            if (name, seed) not in done:
+                run(name, ad.read_h5ad(options.data / f"{name}.h5ad"), seed)
+    (HERE / "number.md").write_text(table(pd.read_csv(options.results)))
+
+
+if __name__ == "__main__":
+    main()
