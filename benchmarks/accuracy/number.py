@@ -33,7 +33,7 @@ def choose(tissue: ad.AnnData, seed: int) -> int:
     graph = spatial_graph(tissue, tissue.obsm["spatial"])
     genes = choose_genes(counts, graph, DEFAULT, n_top_genes=3000)
     section = Tissue(counts, graph, None, genes)
-    return stability(section, DEFAULT, partition=DEFAULT.partition, random_state=seed).best
+    return stability(section, partition=DEFAULT.partition, random_state=seed).best
 
 
 def table(rows: pd.DataFrame) -> str:

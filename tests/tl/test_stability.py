@@ -8,7 +8,6 @@ from sklearn.metrics import adjusted_rand_score
 
 import semst
 from semst.pp._graphs import spatial_graph
-from semst.tl._recipe import DEFAULT
 from semst.tl._sections import Tissue
 from semst.tl._stability import Stability, _agreement, _split, stability
 
@@ -33,7 +32,7 @@ def tissue(adata):
 
 
 def test_the_planted_number_is_found(tissue):
-    curve = stability(tissue, DEFAULT, partition="mixture", random_state=0)
+    curve = stability(tissue, partition="mixture", random_state=0)
     assert curve.best == 4
     np.testing.assert_array_equal(curve.n_clusters, np.arange(2, 16))
     assert curve.values.shape == (14, 3)
@@ -43,7 +42,7 @@ def test_the_planted_number_is_found(tissue):
 
 def test_the_same_seed_gives_the_same_curve(tissue):
     few = Tissue(tissue.counts[:80], tissue.graph[:80, :80], None, tissue.genes)
-    first, second = (stability(few, DEFAULT, partition="kmeans", random_state=1).values for _ in range(2))
+    first, second = (stability(few, partition="kmeans", random_state=1).values for _ in range(2))
     np.testing.assert_array_equal(first, second)
     assert first.shape == (7, 3)  # a domain for each ten spots at the most
 

@@ -226,7 +226,7 @@ def cluster(
     )
     curve = None
     if n_clusters is None:
-        curve = stability(tissue, recipe, partition=cut_by, random_state=random_state)
+        curve = stability(tissue, partition=cut_by, random_state=random_state)
         n_clusters = curve.best
         logger.info("the most stable number of domains is %d; see semst.pl.stability.", n_clusters)
     partitions = members(trained.latents, recipe, n_clusters, partition=cut_by, random_state=random_state)

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from semst.nn import normalised_adjacency
 from semst.tl._members import members
-from semst.tl._recipe import View
+from semst.tl._recipe import DEFAULT, View
 from semst.tl._sections import features, rings
 from semst.tl._select import similarity
 
@@ -19,12 +19,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from semst.tl._partition import Partition
-    from semst.tl._recipe import Recipe
     from semst.tl._sections import Tissue
 
 _VIEWS = (View("log", 1), View("sqrt", 2))
-_COMPONENTS = 12
-_STARTS = 2
+_RECIPE = replace(DEFAULT, member_components=(12,), starts=2)
 _SPLITS = 3
 _MOST = 15  # domains that are thought of
 _SPOTS_PER_DOMAIN = 10  # on small tissue fewer domains are thought of
@@ -51,7 +49,7 @@ class Stability:
         return int(self.n_clusters[self.values.mean(axis=1).argmax()])
 
 
-def stability(tissue: Tissue, recipe: Recipe, *, partition: Partition, random_state: int) -> Stability:
+def stability(tissue: Tissue, *, partition: Partition, random_state: int) -> Stability:
     r"""Measure how well each number of domains is reproduced.
 
     The molecules of each spot are dealt to two halves, which are two independent measurements of the same tissue. Each
@@ -71,8 +69,6 @@ def stability(tissue: Tissue, recipe: Recipe, *, partition: Partition, random_st
     ----------
     tissue
         With raw counts.
-    recipe
-        Says how many components and genes.
     partition
         How they are cut.
     random_state
@@ -85,14 +81,13 @@ def stability(tissue: Tissue, recipe: Recipe, *, partition: Partition, random_st
     """
     highest = max(min(_MOST, tissue.counts.shape[0] // _SPOTS_PER_DOMAIN), 3)
     numbers = range(2, highest + 1)
-    fewer_cuts = replace(recipe, member_components=(_COMPONENTS,), starts=_STARTS)
     generator = np.random.default_rng(random_state)
     curves = []
     for _ in range(_SPLITS):
-        halves = [_latents(half, recipe, random_state) for half in _split(tissue, generator)]
+        halves = [_latents(half, random_state) for half in _split(tissue, generator)]
         first, second = (
             {
-                k: members(latents, fewer_cuts, k, partition=partition, random_state=random_state)
+                k: members(latents, _RECIPE, k, partition=partition, random_state=random_state)
                 for k in range(2, highest + 2)
             }
             for latents in halves
@@ -117,11 +112,11 @@ def _split(tissue: Tissue, generator: np.random.Generator) -> tuple[Tissue, Tiss
     return first, second
 
 
-def _latents(half: Tissue, recipe: Recipe, random_state: int) -> list[NDArray[np.float32]]:
+def _latents(half: Tissue, random_state: int) -> list[NDArray[np.float32]]:
     """Compute what is cut: for each view, features averaged over the neighbourhood."""
     latents = []
     for view in _VIEWS:
-        read = features(half, view.transform, recipe, likelihood="zinb", random_state=random_state)
+        read = features(half, view.transform, _RECIPE, likelihood="zinb", random_state=random_state)
         latents.append((normalised_adjacency(rings(half.graph, view.rings)) @ torch.from_numpy(read)).numpy())
     return latents
 
