@@ -41,7 +41,17 @@ def run(tissue, recipe=RECIPE):
     )
 
 
-def test_the_number_of_cores_does_not_change_the_result(tissue, monkeypatch):
+@pytest.fixture
+def one_thread():
+    """More threads in one product round differently; side by side each network has one anyway."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_the_number_of_cores_does_not_change_a_byte(tissue, monkeypatch):
     results = []
     for cores in (1, 4):
         monkeypatch.setattr(_train, "cores", lambda cores=cores: cores)
@@ -50,8 +60,7 @@ def test_the_number_of_cores_does_not_change_the_result(tissue, monkeypatch):
     results.append(run(tissue))
     for other in results[1:]:
         for first, second in zip(results[0].latents, other.latents, strict=True):
-            np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(results[0].latent, results[1].latent)
+            np.testing.assert_array_equal(first, second)
 
 
 def test_smoothed_inputs_come_first_and_are_not_trained(tissue):
