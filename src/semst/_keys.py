@@ -60,6 +60,26 @@ class ClusterKeys:
 
 
 @dataclass(frozen=True)
+class QueryKeys:
+    """Where :func:`semst.tl.query` leaves its results; each query has a short name of its own."""
+
+    base: str = "query"
+
+    def score(self, name: str) -> str:
+        """``obs`` float32: how much more a spot shows of what was asked than of other genes."""
+        return f"{self.base}_{name}"
+
+    def p_value(self, name: str) -> str:
+        """``obs`` float32 in (0, 1]."""
+        return f"{self.base}_{name}_pval"
+
+    @property
+    def uns(self) -> str:
+        """Dict by name of the query: ``asked``, ``p_value``, ``genes``, ``read_as``, ``params``, ``versions``."""
+        return self.base
+
+
+@dataclass(frozen=True)
 class SpatialKeys:
     """The names that squidpy and scanpy gave to places and neighbourhoods."""
 
@@ -80,6 +100,7 @@ class VisiumKeys:
 
 SEMANTICS = SemanticsKeys()
 CLUSTER = ClusterKeys()
+QUERY = QueryKeys()
 SPATIAL = SpatialKeys()
 VISIUM = VisiumKeys()
 GROUND_TRUTH = "ground_truth"  # obs: experts' labels in semst.datasets; never read outside datasets, pl and metrics

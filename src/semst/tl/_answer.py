@@ -1,0 +1,91 @@
+"""How much of what was asked each spot shows, against genes drawn at random among those of like expression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from semst.tl._relative import permuted
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from semst.tl._relative import RelativeExpression
+
+_CHUNK = 10_000  # spots whose null scores are in memory at a time
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one query.
+
+    Parameters
+    ----------
+    score
+        ``(n,)`` float32: in standard deviations of the null; 0 is what genes drawn at random give in the mean.
+    p_value
+        ``(n,)`` float32 in (0, 1]: how often genes drawn at random score as high in the spot.
+    coherence
+        In (0, 1]: how often genes drawn at random have as much of a pattern in common.
+    contribution
+        ``(g,)`` float64: share of each gene in the pattern; the sum over genes is 1.
+    """
+
+    score: NDArray[np.float32]
+    p_value: NDArray[np.float32]
+    coherence: float
+    contribution: NDArray[np.float64]
+
+
+def answer(
+    expression: RelativeExpression, weights: NDArray[np.float64], *, n_permutations: int, random_state: int
+) -> Answer:
+    r"""Score spots by the pattern that the weighted genes share.
+
+    Text alone picks many genes that fit the words and do nothing in this tissue. What fits the words *and* goes
+    together is found by one step along the covariance of genes: with :math:`S` the relative expression
+    (:class:`~semst.tl._relative.RelativeExpression`), :math:`C = S^\top S / n` and weights :math:`w` centred among
+    genes of like expression,
+
+    .. math:: y = S C w,
+
+    so that a gene counts in the end as much as it varies together with all that the words mean. The null deals the
+    weights anew among genes of like expression and does everything else alike.
+
+    Parameters
+    ----------
+    expression
+        Of the tissue.
+    weights
+        ``(g,)``, not centred.
+    n_permutations
+        Draws of the null, at least 1.
+    random_state
+        Their seed.
+    """
+    covariance = expression.covariance()
+    generator = np.random.default_rng(random_state)
+    centred = expression.centre(weights)
+    drawn = expression.loadings @ permuted(centred, expression.bins, n=n_permutations, generator=generator)
+    asked = expression.loadings @ centred
+    along, null = covariance @ asked, covariance @ drawn
+    coherence = (1 + np.sum((drawn * null).sum(axis=0) >= asked @ along)) / (1 + n_permutations)
+    n = len(expression.scores)
+    score, reached, square = np.empty(n), np.empty(n), 0.0
+    for start in range(0, n, _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        score[rows] = expression.scores[rows] @ along
+        others = expression.scores[rows] @ null.astype(np.float32)
+        reached[rows] = (others >= score[rows, None]).sum(axis=1)
+        square += float(np.square(others).sum(dtype=np.float64))
+    scale = np.sqrt(square / (n * n_permutations))
+    shared = centred * (expression.loadings.T @ along)
+    total = shared.sum()
+    return Answer(
+        score=(score / (scale if scale > 0 else 1)).astype(np.float32),
+        p_value=((1 + reached) / (1 + n_permutations)).astype(np.float32),
+        coherence=float(coherence),
+        contribution=shared / (total if total > 0 else 1),
+    )

@@ -1,0 +1,67 @@
+"""Gene vectors of a table, and where they come from: as they are there, or made with the defaults."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from semst._keys import SEMANTICS, SemanticsKeys
+from semst._problems import Problems, listed
+from semst.pp._compute_semantics import SemanticsOptions, SemanticsResult, compute_gene_semantics
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+logger = logging.getLogger("semst")
+
+
+@dataclass(frozen=True)
+class GeneSpace:
+    """Gene vectors.
+
+    Parameters
+    ----------
+    vectors
+        ``(g, d)`` float32, rows of zeros for genes without one.
+    source
+        What they were made with, as ``uns`` has it; empty if that is not known.
+    fresh
+        What is still to be written into the table, where they had to be made.
+    """
+
+    vectors: NDArray[np.float32]
+    source: str
+    fresh: SemanticsResult | None = None
+
+
+def gene_space(table: AnnData, key: str, problems: Problems, *, layer: str | None) -> GeneSpace | None:
+    """Read the gene vectors in ``varm[key]``, or make the default ones; None where ``problems`` says why not."""
+    keys = SemanticsKeys(key)
+    if keys.varm in table.varm:
+        vectors = np.asarray(table.varm[keys.varm], dtype=np.float32)
+        if vectors.ndim != 2 or not np.isfinite(vectors).all() or not vectors.any():
+            problems.add(
+                f"varm[{keys.varm!r}] must be a finite matrix (n_genes, d) with at least one gene that is not zero; "
+                "run `semst.pp.gene_semantics` again."
+            )
+            return None
+        stored = table.uns.get(keys.uns)
+        params = stored.get("params", {}) if hasattr(stored, "get") else {}
+        return GeneSpace(vectors, str(params.get("source", "")))
+    if key != SEMANTICS.base or keys.uns in table.uns:
+        # With spot vectors of the same name there, writing gene vectors beside them would mix two things.
+        problems.missing(
+            f"no gene vectors: varm[{key!r}] is missing; varm has {listed(table.varm)}. "
+            f"Make them with `semst.pp.gene_semantics(adata, key_added={key!r})`, in its mode 'genes'."
+        )
+        return None
+    if problems:
+        return None
+    logger.info("no gene vectors in varm[%r]: running semst.pp.gene_semantics with its defaults.", key)
+    result = compute_gene_semantics(table, SemanticsOptions(layer=layer, progress=False))
+    assert result.gene_vectors is not None  # mode "genes" makes them
+    return GeneSpace(result.gene_vectors, str(result.params["source"]), result)

@@ -1,0 +1,190 @@
+"""What is asked of a tissue: words, a gene, or a set of genes, each under a name that can be written to disk."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from semst._problems import listed
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from semst._problems import Problems
+    from semst.semantics._words import WordSpace
+
+Questions: TypeAlias = "str | Sequence[str] | Mapping[str, str | Sequence[str]]"
+
+_LONGEST = 60  # letters of a name
+_TERMS = 5  # that are named as what words were read as
+
+
+@dataclass(frozen=True)
+class Question:
+    """One query.
+
+    Parameters
+    ----------
+    name
+        Letters, digits and ``_``: part of the keys under which results are written.
+    text
+        The words; empty for genes.
+    genes
+        Positions of the genes in the table; empty for words.
+    """
+
+    name: str
+    text: str = ""
+    genes: tuple[int, ...] = ()
+
+
+def read_questions(asked: Questions, gene_names: Sequence[str], problems: Problems) -> list[Question]:
+    """Tell words from genes; a str that is the very name of a gene of the table asks for that gene.
+
+    Parameters
+    ----------
+    asked
+        Words; several of them; or a mapping of names to words or lists of gene names.
+    gene_names
+        Of the table.
+    problems
+        Collects: nothing asked, no text, genes that are not in the table, names that cannot be told apart.
+    """
+    entries = _entries(asked)
+    if entries is None or not entries:
+        problems.add(
+            "the query must be words, a sequence of them, or a mapping of names to words or lists of genes; "
+            f"got {asked!r}."
+        )
+        return []
+    place = {name: position for position, name in enumerate(gene_names)}
+    questions = []
+    for name, content in entries:
+        if isinstance(content, str):
+            known = content in place
+            if not content.strip():
+                problems.add(f"the query {name!r} holds no words.")
+            questions.append(
+                Question(short_name(name), genes=(place[content],))
+                if known
+                else Question(short_name(name), text=" ".join(content.split()))
+            )
+            continue
+        genes = [str(gene) for gene in content]
+        missing = [gene for gene in genes if gene not in place]
+        if len(missing) == len(genes):
+            problems.add(f"none of the {len(genes)} genes of the query {name!r} is in var_names ({listed(genes)}).")
+        found = dict.fromkeys(place[gene] for gene in genes if gene in place)
+        questions.append(Question(short_name(name), genes=tuple(found)))
+    names = [question.name for question in questions]
+    repeated = sorted({name for name in names if names.count(name) > 1 or not name})
+    if repeated:
+        problems.add(f"queries must have different names with letters or digits in them; check {listed(repeated)}.")
+    return questions
+
+
+def _entries(asked: Questions) -> list[tuple[str, str | Sequence[str]]] | None:
+    if isinstance(asked, str):
+        return [(asked, asked)]
+    if isinstance(asked, Mapping):
+        return [(str(name), content) for name, content in asked.items()]
+    if isinstance(asked, Sequence) and all(isinstance(one, str) for one in asked):
+        return [(one, one) for one in asked]
+    return None
+
+
+def short_name(name: str) -> str:
+    """Make a name that can be written to disk.
+
+    Examples
+    --------
+    >>> short_name("Myelin sheath, of oligodendrocytes!")
+    'myelin_sheath_of_oligodendrocytes'
+    """
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:_LONGEST].rstrip("_")
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """A query as weights of genes.
+
+    Parameters
+    ----------
+    question
+        What was asked.
+    weights
+        ``(g,)`` float64.
+    likeness
+        ``(g,)`` float32 cosines of the genes with the words; NaN for genes without a vector, and for sets of genes.
+    read_as
+        Terms of the vocabulary most like the words, the nearest first; none for sets of genes.
+    nearness
+        Cosine of the words with the first of these; 1 for sets of genes.
+    """
+
+    question: Question
+    weights: NDArray[np.float64]
+    likeness: NDArray[np.float32]
+    read_as: tuple[str, ...] = ()
+    nearness: float = 1.0
+
+
+def weigh(
+    questions: Sequence[Question], n_genes: int, vectors: NDArray[np.float32] | None, space: WordSpace | None
+) -> list[Weighed]:
+    """Turn queries into weights of ``n_genes`` genes; vectors ``(g, d)`` and space are needed where there are words."""
+    texts = [question.text for question in questions if question.text]
+    of_words: dict[str, tuple[Any, ...]] = {}
+    if texts and vectors is not None and space is not None:
+        directions, terms = space.directions(texts)
+        weights, cosines = weights_of_directions(directions, vectors)
+        of_words = dict(zip(texts, zip(weights.T, cosines.T, terms, strict=True), strict=False))
+    weighed = []
+    for question in questions:
+        if question.text:
+            weight, cosine, likeness = of_words[question.text]
+            nearest = np.argsort(-likeness, kind="stable")[:_TERMS]
+            read_as = tuple(space.glossary.terms[term] for term in nearest) if space is not None else ()
+            weighed.append(Weighed(question, weight, cosine, read_as, float(likeness.max())))
+        else:
+            weight = np.zeros(n_genes)
+            weight[list(question.genes)] = 1
+            weighed.append(Weighed(question, weight, np.full(n_genes, np.nan, dtype=np.float32)))
+    return weighed
+
+
+def weights_of_directions(
+    directions: NDArray[np.float32], vectors: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    r"""Weigh genes by how well words fit them.
+
+    .. math:: w_g = \exp z_g, \qquad z_g = (\cos(e_g, q) - m) / s
+
+    with the mean :math:`m` and standard deviation :math:`s` over the genes that have a vector; the others get the
+    mean weight, which says nothing.
+
+    Parameters
+    ----------
+    directions
+        ``(m, d)``: of the words.
+    vectors
+        ``(g, d)`` float32, rows of zeros for genes without one.
+
+    Returns
+    -------
+    Weights ``(g, m)`` float64, and cosines ``(g, m)`` float32, NaN for genes without a vector.
+    """
+    from semst.semantics._words import unit
+
+    known = vectors.any(axis=1)
+    cosines = (unit(vectors) @ unit(directions).T).astype(np.float32)
+    among = cosines[known].astype(np.float64)
+    spread = among.std(axis=0)
+    weights = np.exp((cosines - among.mean(axis=0)) / np.where(spread > 0, spread, 1))
+    weights[~known] = weights[known].mean(axis=0)
+    cosines[~known] = np.nan
+    return weights, cosines

@@ -1,0 +1,177 @@
+"""Expression of a tissue as queries read it: beside the neighbours, and against genes of like expression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from semst.pp._expression import stabilise
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_BINS = 25  # of genes of like expression,
+_GENES_PER_BIN = 20  # and never fewer genes in each than this
+_COMPONENTS = 30
+_SPOTS = 4000  # spots that the components are learnt from
+
+
+@dataclass(frozen=True)
+class RelativeExpression:
+    r"""Expression in few components.
+
+    .. math::
+
+        S = U V^\top, \qquad S_{ig} \approx \bar z_{ig} - \frac{1}{|b(g)|} \sum_{h \in b(g)} \bar z_{ih}
+
+    with :math:`\bar z` the standardised logarithmic expression, averaged over a spot and its neighbours, and
+    :math:`b(g)` the genes of like mean expression. Taking their mean away takes away what a spot shows of all genes
+    alike: how deep it was sequenced.
+
+    Parameters
+    ----------
+    scores
+        ``(n, d)`` float32: :math:`U`.
+    loadings
+        ``(d, g)`` float32: :math:`V^\top`, orthonormal rows; zeros for genes that are not used.
+    bins
+        Indices of the genes of like expression, every used gene in one of them.
+    """
+
+    scores: NDArray[np.float32]
+    loadings: NDArray[np.float32]
+    bins: tuple[NDArray[np.int64], ...]
+
+    @property
+    def used(self) -> NDArray[np.int64]:
+        """Indices of the genes that are used, bin by bin."""
+        return np.concatenate(self.bins)
+
+    def centre(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Take from weights of genes ``(g, ...)`` their mean in each bin, and all weight from genes not used."""
+        centred = np.zeros_like(weights)
+        for genes in self.bins:
+            centred[genes] = weights[genes] - weights[genes].mean(axis=0)
+        return centred
+
+    def covariance(self) -> NDArray[np.float64]:
+        """Covariance of the components over spots, ``(d, d)``; the mean of each is 0."""
+        scores = self.scores.astype(np.float64)
+        covariance: NDArray[np.float64] = scores.T @ scores / len(scores)
+        return covariance
+
+
+def relative_expression(
+    counts: sparse.csr_matrix,
+    usable: NDArray[np.bool_],
+    graph: sparse.csr_matrix | None,
+    *,
+    random_state: int,
+) -> RelativeExpression:
+    """Compute it in memory and time linear in the spots.
+
+    Parameters
+    ----------
+    counts
+        ``(n, g)`` CSR, raw.
+    usable
+        ``(g,)`` bool: genes that may carry a query. Those that do not vary are left out.
+    graph
+        ``(n, n)`` CSR of ones without self loops; None leaves each spot alone.
+    random_state
+        Seed of the choice of spots that components are learnt from, and of the decomposition.
+    """
+    from sklearn.utils.extmath import randomized_svd
+
+    values = stabilise(counts, "log10k")
+    mean, deviation = _moments(values)
+    bins = like_expression(mean, usable & (deviation > 0))
+    n = values.shape[0]
+    generator = np.random.default_rng(random_state)
+    learnt_from = np.arange(n) if n <= _SPOTS else np.sort(generator.choice(n, _SPOTS, replace=False))
+    genes = np.concatenate(bins)
+    expression = _Standardised(values[:, genes], mean[genes], deviation[genes], graph)
+    sample = expression.rows(learnt_from)
+    start = 0
+    for group in bins:
+        columns = slice(start, start + group.size)
+        sample[:, columns] -= sample[:, columns].mean(axis=1, keepdims=True)
+        start += group.size
+    sample -= sample.mean(axis=0)
+    d = max(min(_COMPONENTS, min(sample.shape) - 1), 1)
+    _, _, found = randomized_svd(sample, d, n_iter=2, random_state=random_state)
+    loadings = np.zeros((len(found), counts.shape[1]), dtype=np.float32)
+    loadings[:, genes] = found
+    # Loadings are centred in each bin, because the sample is, and so their products with it are as well.
+    scores = sample @ found.T if learnt_from.size == n else expression.times(found.T)
+    scores -= scores.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return RelativeExpression(scores, loadings, bins)
+
+
+def like_expression(mean: NDArray[np.float64], usable: NDArray[np.bool_]) -> tuple[NDArray[np.int64], ...]:
+    """Group genes by mean expression into up to 25 bins of at least 20 genes, or one where there are fewer.
+
+    Examples
+    --------
+    >>> [group.tolist() for group in like_expression(np.array([3.0, 1.0, 2.0]), np.array([True, True, False]))]
+    [[1, 0]]
+    """
+    genes = np.flatnonzero(usable)
+    ordered = genes[np.argsort(mean[genes], kind="stable")]
+    return tuple(np.array_split(ordered, min(_BINS, max(1, genes.size // _GENES_PER_BIN))))
+
+
+def permuted(
+    weights: NDArray[np.float64], bins: tuple[NDArray[np.int64], ...], *, n: int, generator: np.random.Generator
+) -> NDArray[np.float32]:
+    """Deal the weights ``(g,)`` of the genes of each bin anew among them, ``n`` times: ``(g, n)``."""
+    dealt = np.zeros((weights.size, n), dtype=np.float32)
+    for genes in bins:
+        dealt[genes] = generator.permuted(np.tile(weights[genes].astype(np.float32), (n, 1)), axis=1).T
+    return dealt
+
+
+@dataclass(frozen=True)
+class _Standardised:
+    """Standardised expression, averaged over the neighbourhood, of which only some rows are dense at a time."""
+
+    values: sparse.csr_matrix
+    mean: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+    graph: sparse.csr_matrix | None
+
+    def rows(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        if rows.size == self.values.shape[0]:
+            dense = self._around(rows) @ self.values.toarray()
+        else:
+            dense = (self._around(rows) @ self.values).toarray()
+        dense -= self.mean.astype(np.float32)
+        dense /= self.deviation.astype(np.float32)
+        return np.asarray(dense, dtype=np.float32)
+
+    def times(self, directions: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Multiply all rows with ``(g, d)``; neither factor nor product is averaged before it is small."""
+        scaled = (directions / self.deviation[:, None]).astype(np.float32)
+        product: Any = self.values @ scaled
+        product -= (self.mean @ scaled).astype(np.float32)
+        return np.asarray(self._around(np.arange(len(product))) @ product, dtype=np.float32)
+
+    def _around(self, rows: NDArray[np.int64]) -> Any:  # noqa: ANN401 (sparse arithmetic is untyped)
+        """Matrix that averages over a spot and its neighbours."""
+        own = sparse.csr_matrix(
+            (np.ones(rows.size, dtype=np.float32), (np.arange(rows.size), rows)),
+            shape=(rows.size, self.values.shape[0]),
+        )
+        around = own if self.graph is None else sparse.csr_matrix(self.graph[rows] + own)
+        return sparse.csr_matrix(
+            sparse.diags((1 / np.asarray(around.sum(axis=1)).ravel()).astype(np.float32)) @ around, dtype=np.float32
+        )
+
+
+def _moments(values: sparse.csr_matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    mean = np.asarray(values.mean(axis=0), dtype=np.float64).ravel()
+    square = np.asarray(values.multiply(values).mean(axis=0), dtype=np.float64).ravel()
+    return mean, np.sqrt(np.maximum(square - mean**2, 0))
