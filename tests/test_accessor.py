@@ -11,7 +11,14 @@ from matplotlib import pyplot as plt
 import semst
 from semst._accessor import SemSTAccessor
 
-FUNCTIONS = {"gene_semantics": semst.pp.gene_semantics, "cluster": semst.tl.cluster, "domains": semst.pl.domains}
+FUNCTIONS = {
+    "gene_semantics": semst.pp.gene_semantics,
+    "cluster": semst.tl.cluster,
+    "query": semst.tl.query,
+    "describe": semst.tl.describe,
+    "semantic_control": semst.tl.semantic_control,
+    "domains": semst.pl.domains,
+}
 ONLY_SPATIALDATA = {"table_key", "coordinate_system"}
 
 

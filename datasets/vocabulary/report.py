@@ -133,8 +133,17 @@ def definition_table(encode: Encode) -> list[str]:
         lines.append(f"| {name} | {sharpness} | {weight} | {_means(found)} | {counts} |")
     far = likeness.max(axis=1) <= 0.9  # names that no term says in nearly the same words
     both = areas(centred + nearest_definitions(10))
-    means = f"`ASK` alone {alone[far].mean():.3f}, with definitions (10, 1) {both[far].mean():.3f}"
-    return [*lines, "", f"the {far.sum()} of {len(far)} names that no term comes nearer than a cosine of 0.9: {means}"]
+    far_means = f"`ASK` alone {alone[far].mean():.3f}, with definitions {both[far].mean():.3f}"
+    names = list(MARKER_SETS)
+    change = np.argsort(both - alone)
+    most = [f"{names[at]} {alone[at]:.3f} -> {both[at]:.3f}" for at in (*change[:2], *change[-2:])]
+    return [
+        *lines,
+        "",
+        "Sharpness 10, weight 1:",
+        f"the {far.sum()} of {len(far)} names that no term comes nearer than a cosine of 0.9: {far_means}",
+        f"largest losses and gains: {'; '.join(most)}",
+    ]
 
 
 def main() -> None:

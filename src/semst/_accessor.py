@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from anndata import AnnData, register_anndata_namespace
 
-from semst._keys import CLUSTER, SEMANTICS, SPATIAL
+from semst._keys import CLUSTER, CONTROL, QUERY, SEMANTICS, SPATIAL
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
+    import pandas as pd
     from matplotlib.axes import Axes
 
     from semst.nn import Convolution, Likelihood
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from semst.pp._pool import Weights
     from semst.semantics import Encoder, Species
     from semst.semantics._user_table import TextSource, VectorSource
+    from semst.semantics._vocabulary import VocabularySource
     from semst.tl._partition import Partition
+    from semst.tl._questions import Questions
     from semst.tl._recipe import Preset
 
 
@@ -124,6 +127,122 @@ class SemSTAccessor:
             convolution=convolution,
             partition=partition,
             refine=refine,
+            n_top_genes=n_top_genes,
+            n_neighbors=n_neighbors,
+            epochs=epochs,
+            device=device,
+            random_state=random_state,
+            progress=progress,
+            spatial_key=spatial_key,
+            key_added=key_added,
+            copy=copy,
+        )
+
+    def query(
+        self,
+        queries: Questions,
+        *,
+        encoder: Encoder | str | os.PathLike[str] | None = None,
+        smooth: bool = True,
+        n_genes: int = 20,
+        n_permutations: int = 999,
+        semantics_key: str = SEMANTICS.base,
+        layer: str | None = None,
+        n_neighbors: int = 6,
+        random_state: int = 0,
+        cache_dir: str | os.PathLike[str] | None = None,
+        spatial_key: str = SPATIAL.coordinates,
+        key_added: str = QUERY.base,
+    ) -> pd.DataFrame:
+        """Ask the tissue in words where something is.
+
+        See :func:`semst.tl.query` for the arguments, what is written and returned, and what is raised.
+        """
+        from semst.tl import query
+
+        return query(
+            self._adata,
+            queries,
+            encoder=encoder,
+            smooth=smooth,
+            n_genes=n_genes,
+            n_permutations=n_permutations,
+            semantics_key=semantics_key,
+            layer=layer,
+            n_neighbors=n_neighbors,
+            random_state=random_state,
+            cache_dir=cache_dir,
+            spatial_key=spatial_key,
+            key_added=key_added,
+        )
+
+    def describe(
+        self,
+        *,
+        key: str = CLUSTER.base,
+        organs: str | Sequence[str] | None = None,
+        vocabulary: VocabularySource | None = None,
+        fdr: float = 0.05,
+        n_permutations: int = 99,
+        semantics_key: str = SEMANTICS.base,
+        encoder: Encoder | str | os.PathLike[str] | None = None,
+        layer: str | None = None,
+        random_state: int = 0,
+        cache_dir: str | os.PathLike[str] | None = None,
+    ) -> pd.DataFrame:
+        """Name each domain and give an account of it in standard terms.
+
+        See :func:`semst.tl.describe` for the arguments, what is written and returned, and what is raised.
+        """
+        from semst.tl import describe
+
+        return describe(
+            self._adata,
+            key=key,
+            organs=organs,
+            vocabulary=vocabulary,
+            fdr=fdr,
+            n_permutations=n_permutations,
+            semantics_key=semantics_key,
+            encoder=encoder,
+            layer=layer,
+            random_state=random_state,
+            cache_dir=cache_dir,
+        )
+
+    def semantic_control(
+        self,
+        *,
+        n_clusters: int,
+        seeds: int = 3,
+        labels: str | None = None,
+        semantics_key: str = SEMANTICS.base,
+        layer: str | None = None,
+        held_out: float = 0.1,
+        n_top_genes: int = 3000,
+        n_neighbors: int = 6,
+        epochs: int | None = None,
+        device: str = "auto",
+        random_state: int = 0,
+        progress: bool = True,
+        spatial_key: str = SPATIAL.coordinates,
+        key_added: str = CONTROL.base,
+        copy: bool = False,
+    ) -> AnnData | None:
+        """Test whether the meaning of genes improves the domains of this tissue.
+
+        See :func:`semst.tl.semantic_control` for the arguments, what is written, and what is raised.
+        """
+        from semst.tl import semantic_control
+
+        return semantic_control(
+            self._adata,
+            n_clusters=n_clusters,
+            seeds=seeds,
+            labels=labels,
+            semantics_key=semantics_key,
+            layer=layer,
+            held_out=held_out,
             n_top_genes=n_top_genes,
             n_neighbors=n_neighbors,
             epochs=epochs,

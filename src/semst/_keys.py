@@ -80,6 +80,30 @@ class QueryKeys:
 
 
 @dataclass(frozen=True)
+class DescriptionKeys:
+    """Where :func:`semst.tl.describe` leaves its results, derived from the key of the domains."""
+
+    base: str = "semst"
+
+    @property
+    def uns(self) -> str:
+        """Dict: ``names``, ``terms``, ``params``, ``versions``."""
+        return f"{self.base}_description"
+
+
+@dataclass(frozen=True)
+class ControlKeys:
+    """Where :func:`semst.tl.semantic_control` leaves its results."""
+
+    base: str = "semantic_control"
+
+    @property
+    def uns(self) -> str:
+        """Dict: ``verdict``, ``answer``, tables ``runs`` and ``differences``, ``params``, ``versions`` and others."""
+        return self.base
+
+
+@dataclass(frozen=True)
 class SpatialKeys:
     """The names that squidpy and scanpy gave to places and neighbourhoods."""
 
@@ -101,6 +125,8 @@ class VisiumKeys:
 SEMANTICS = SemanticsKeys()
 CLUSTER = ClusterKeys()
 QUERY = QueryKeys()
+DESCRIPTION = DescriptionKeys()
+CONTROL = ControlKeys()
 SPATIAL = SpatialKeys()
 VISIUM = VisiumKeys()
 GROUND_TRUTH = "ground_truth"  # obs: experts' labels in semst.datasets; never read outside datasets, pl and metrics

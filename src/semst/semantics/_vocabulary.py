@@ -84,12 +84,12 @@ def packaged_vocabulary() -> Vocabulary:
 
     Returns
     -------
-    The vocabulary. Its array is read-only, since everybody shares it.
+    The vocabulary. Its arrays are read-only, since everybody shares them.
 
     Notes
     -----
-    ``term -> all-MiniLM-L6-v2 (384 dimensions) -> PackagedTable.project (128) -> int8``. ``datasets/vocabulary`` in the
-    repository holds the terms, the script, and what was measured.
+    ``term, question or definition -> all-MiniLM-L6-v2 (384 dimensions) -> PackagedTable.project (128) -> int8``.
+    ``datasets/vocabulary`` in the repository holds the terms, the script, and what was measured.
 
     Examples
     --------

@@ -33,6 +33,7 @@ class Glossary:
     """The vocabulary in the space of some gene vectors; each array ``(n, d)`` float32."""
 
     terms: tuple[str, ...]
+    definitions: tuple[str, ...]
     plain: NDArray[np.float32]
     asked: NDArray[np.float32]
     defined: NDArray[np.float32]
@@ -91,8 +92,11 @@ class WordSpace:
     def of_terms(self, terms: Sequence[str], definitions: Sequence[str]) -> NDArray[np.float32]:
         """Directions of terms that bring their own definition; of one without (``""``), as :meth:`directions`."""
         known = self.glossary
-        if tuple(terms) == known.terms:
-            asked, defined = known.asked, known.defined
+        row = {term: number for number, term in enumerate(known.terms)}
+        meant = dict(zip(known.terms, known.definitions, strict=True))
+        if all(text and meant.get(term) == text for term, text in zip(terms, definitions, strict=True)):
+            rows = [row[term] for term in terms]
+            asked, defined = known.asked[rows], known.defined[rows]
         else:
             asked = self.place([ASK.format(term) for term in terms])
             defined = self.place([text or term for term, text in zip(terms, definitions, strict=True)])
@@ -137,8 +141,12 @@ def word_space(
     The space; None where ``problems`` says why not.
     """
     if source == PACKAGED:
-        opened = _open(MINILM if encoder is None else encoder)
-        return WordSpace(lambda texts: packaged_table().project(opened.encode(list(texts))), _packaged_glossary())
+
+        def place_in_package(texts: Sequence[str]) -> NDArray[np.float32]:
+            # Opened when the first text comes: the terms of the vocabulary need no model.
+            return packaged_table().project(_open(MINILM if encoder is None else encoder).encode(list(texts)))
+
+        return WordSpace(place_in_package, _packaged_glossary())
     if encoder is None:
         problems.add(
             f"the gene vectors in varm[{key!r}] come from {source!r}, and words can only be compared with them through "
@@ -158,12 +166,14 @@ def word_space(
 
     words = packaged_vocabulary()
     asked = [ASK.format(term) for term in words.terms]
-    return WordSpace(place, Glossary(words.terms, place(words.terms), place(asked), place(words.definitions)))
+    return WordSpace(
+        place, Glossary(words.terms, words.definitions, place(words.terms), place(asked), place(words.definitions))
+    )
 
 
 def _packaged_glossary() -> Glossary:
     words = packaged_vocabulary()
-    return Glossary(words.terms, words.plain, words.asked, words.defined)
+    return Glossary(words.terms, words.definitions, words.plain, words.asked, words.defined)
 
 
 def _open(encoder: Encoder | str | os.PathLike[str]) -> Encoder:

@@ -1,6 +1,8 @@
 """Domains, and what follows from them."""
 
 from semst.tl._cluster import cluster
+from semst.tl._describe import describe
 from semst.tl._query import query
+from semst.tl._semantic_control import semantic_control
 
-__all__ = ["cluster", "query"]
+__all__ = ["cluster", "describe", "query", "semantic_control"]

@@ -12,6 +12,8 @@ import numpy as np
 from semst._problems import listed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from semst._problems import Problems
@@ -141,7 +143,7 @@ def weigh(
     of_words: dict[str, tuple[Any, ...]] = {}
     if texts and vectors is not None and space is not None:
         directions, terms = space.directions(texts)
-        weights, cosines = weights_of_directions(directions, vectors)
+        weights, cosines = weights_of_directions(directions, vectors, emphasis=steep)
         of_words = dict(zip(texts, zip(weights.T, cosines.T, terms, strict=True), strict=False))
     weighed = []
     for question in questions:
@@ -157,12 +159,27 @@ def weigh(
     return weighed
 
 
+Emphasis: TypeAlias = "Callable[[NDArray[np.float64]], NDArray[np.float64]]"
+
+
+def steep(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weigh genes exponentially: few carry a map, which covariance then widens."""
+    weights: NDArray[np.float64] = np.exp(z)
+    return weights
+
+
+def broad(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weigh genes by squares, and none that fits worse than the mean gene: a test lives on many genes."""
+    weights: NDArray[np.float64] = np.square(np.maximum(z, 0))
+    return weights
+
+
 def weights_of_directions(
-    directions: NDArray[np.float32], vectors: NDArray[np.float32]
+    directions: NDArray[np.float32], vectors: NDArray[np.float32], *, emphasis: Emphasis
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     r"""Weigh genes by how well words fit them.
 
-    .. math:: w_g = \exp z_g, \qquad z_g = (\cos(e_g, q) - m) / s
+    .. math:: w_g = f(z_g), \qquad z_g = (\cos(e_g, q) - m) / s
 
     with the mean :math:`m` and standard deviation :math:`s` over the genes that have a vector; the others get the
     mean weight, which says nothing.
@@ -173,6 +190,8 @@ def weights_of_directions(
         ``(m, d)``: of the words.
     vectors
         ``(g, d)`` float32, rows of zeros for genes without one.
+    emphasis
+        :math:`f`: :func:`steep` or :func:`broad`.
 
     Returns
     -------
@@ -184,7 +203,8 @@ def weights_of_directions(
     cosines = (unit(vectors) @ unit(directions).T).astype(np.float32)
     among = cosines[known].astype(np.float64)
     spread = among.std(axis=0)
-    weights = np.exp((cosines - among.mean(axis=0)) / np.where(spread > 0, spread, 1))
+    weights = np.empty(cosines.shape)
+    weights[known] = emphasis((among - among.mean(axis=0)) / np.where(spread > 0, spread, 1))
     weights[~known] = weights[known].mean(axis=0)
     cosines[~known] = np.nan
     return weights, cosines

@@ -87,7 +87,7 @@ def relative_expression(
     from sklearn.utils.extmath import randomized_svd
 
     values = stabilise(counts, "log10k")
-    mean, deviation = _moments(values)
+    mean, deviation = moments(values)
     bins = like_expression(mean, usable & (deviation > 0))
     n = values.shape[0]
     generator = np.random.default_rng(random_state)
@@ -171,7 +171,8 @@ class _Standardised:
         )
 
 
-def _moments(values: sparse.csr_matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def moments(values: sparse.csr_matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of each column."""
     mean = np.asarray(values.mean(axis=0), dtype=np.float64).ravel()
     square = np.asarray(values.multiply(values).mean(axis=0), dtype=np.float64).ravel()
     return mean, np.sqrt(np.maximum(square - mean**2, 0))
