@@ -162,7 +162,7 @@ class SemSTAccessor:
 
         return query(
             self._adata,
-            queries,
+            queries=queries,
             encoder=encoder,
             smooth=smooth,
             n_genes=n_genes,
