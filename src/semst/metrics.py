@@ -1,6 +1,7 @@
 """How good a partition of a tissue is: agreement with experts' labels, and smoothness in space without any labels.
 
-Nothing here is used while domains are sought; these numbers only judge the outcome.
+And how well embeddings stand being averaged over neighbours. Nothing here is used while domains are sought; these
+numbers only judge.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import pandas as pd
 from semst._inputs import find_table, is_spatialdata, read_coordinates
 from semst._keys import CLUSTER, GROUND_TRUTH, SPATIAL
 from semst._problems import Problems, listed
+from semst._semantic_drift import semantic_drift
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from spatialdata import SpatialData
 
-__all__ = ["agreement", "chaos", "pas", "score"]
+__all__ = ["agreement", "chaos", "pas", "score", "semantic_drift"]
 
 _PAS_NEIGHBORS = 10
 _PAS_DIFFERING = 6

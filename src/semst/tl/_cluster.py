@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from semst._inputs import find_table
 from semst._keys import CLUSTER, SEMANTICS, SPATIAL, ClusterKeys
+from semst._modulation_keys import ModulationKeys
 from semst._problems import Problems
 from semst._provenance import versions
 from semst._results import Data, target
@@ -21,6 +22,8 @@ from semst.tl._checks import ClusterOptions, check
 from semst.tl._consensus import agreement
 from semst.tl._device import pick_device
 from semst.tl._members import members
+from semst.tl._modulation import facts as modulation_facts
+from semst.tl._modulation import pooling_of
 from semst.tl._recipe import recipe_for
 from semst.tl._refine import refine as refine_labels
 from semst.tl._sections import Tissue, choose_genes
@@ -138,7 +141,19 @@ def cluster(
         ``versions``; and where the number of domains was chosen, ``stability``: ``"n_clusters"`` int64 ``(m,)``,
         the numbers that were tried, and ``"values"`` float64 ``(m, splits)``, at most 1.
 
-    And what :func:`semst.pp.gene_semantics` writes, where it ran.
+    With semantics, for :func:`semst.pl.modulation`, which explains the numbers; without them, those of an earlier run
+    are taken away:
+
+    ``obs[key_added + "_alpha"]``, ``obs[key_added + "_beta"]``
+        float32, at least 0: size of the factor and of the shift that meaning gave to the spot, beyond what all spots
+        have in common, relative to the size of the features.
+    ``uns[key_added]["modulation"]``
+        Dict of ``domains`` (``(k,)`` str); ``alpha`` and ``beta`` (``(k,)`` float32: means over the spots of a domain);
+        ``constant`` (``alpha``, ``beta``: float, size of what all spots have in common); and ``genes`` (``(k, 20)``
+        str, fewer where fewer genes have a vector), ``influence`` and ``relative_share`` (float32 of that shape: the
+        share of the modulation that goes with the gene, by a gradient, those of largest size first; and how much of the
+        domain's vectors the gene makes up, 1 where it is as much as in all spots). Where the semantics were not pooled
+        from vectors of genes, ``why_no_genes`` (str) stands in place of the last three.
 
     Raises
     ------
@@ -239,10 +254,17 @@ def cluster(
     if refine:
         labels = refine_labels(labels, widen(graph))
 
+    numbers = _by_size(labels)
+    modulation = None
+    if semantics is not None and trained.modulated is not None:
+        pooling = pooling_of(table, checked.counts, semantics, key=str(semantics_key), layer=layer, fresh=fresh)
+        names = np.asarray(table.var_names, dtype=str)
+        modulation = modulation_facts(trained.modulated, numbers - 1, tissue, pooling, names=names)
+
     data, table = target(data, table, copy=copy)
     if fresh is not None:
         write_semantics(table, fresh, key=SEMANTICS.base)
-    facts = {
+    facts: dict[str, Any] = {
         "params": options.params(),
         "score": judge(labels, counts=checked.counts, graph=around),
         "n_clusters": n_clusters,
@@ -252,7 +274,9 @@ def cluster(
     }
     if curve is not None:
         facts["stability"] = {"n_clusters": curve.n_clusters, "values": curve.values}
-    _write(table, _by_size(labels), agreement(labels, partitions), trained, facts, ClusterKeys(key_added))
+    if modulation is not None:
+        facts["modulation"] = modulation
+    _write(table, numbers, agreement(labels, partitions), trained, facts, ClusterKeys(key_added))
     return data if copy else None
 
 
@@ -285,6 +309,17 @@ def _write(
     names = [str(number) for number in range(1, int(numbers.max()) + 1)]
     table.obs[keys.obs] = pd.Categorical(numbers.astype(str), categories=names)
     table.obs[keys.confidence] = confidence
+    _write_modulation(table, trained, ModulationKeys(keys.base))
     table.obsm[keys.obsm] = trained.latent
     table.uns[keys.uns] = {**facts, "history": trained.history, "versions": versions()}
     table.uns.pop(keys.colors, None)  # colours of domains that are no more
+
+
+def _write_modulation(table: AnnData, trained: Trained, keys: ModulationKeys) -> None:
+    """Write the sizes of each spot; where meaning was left out, take away those of an earlier run."""
+    seen = trained.modulated
+    for name, values in {keys.alpha: seen and seen.alpha, keys.beta: seen and seen.beta}.items():
+        if values is not None:
+            table.obs[name] = values
+        elif name in table.obs:
+            del table.obs[name]

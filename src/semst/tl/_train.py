@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -14,7 +15,9 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from semst.nn import Architecture, SemSTNetwork, fit
+from semst.nn._modulation import modulation
 from semst.tl._device import cores
+from semst.tl._modulation import Collected
 from semst.tl._sections import features, section
 
 if TYPE_CHECKING:
@@ -22,9 +25,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from semst.nn import Convolution, Fitted, Likelihood, Section
+    from semst.nn import Convolution, Fitted, Likelihood, Plan, Section
+    from semst.nn._modulation import Modulation
+    from semst.tl._modulation import Modulated
     from semst.tl._recipe import Recipe
     from semst.tl._sections import Tissue
+
+    _Result: TypeAlias = tuple[Fitted, Modulation | None]
 
 _SIDE_BY_SIDE_UP_TO = 10_000  # spots
 
@@ -41,11 +48,14 @@ class Trained:
         ``(n, networks * d)`` float32: the last states side by side.
     history
         Terms of the loss, ``(epochs,)`` float64, averaged over networks.
+    modulated
+        What FSM did in all networks together; None without semantics.
     """
 
     latents: list[NDArray[np.float32]]
     latent: NDArray[np.float32]
     history: dict[str, NDArray[np.float64]]
+    modulated: Modulated | None
 
 
 def train(
@@ -61,7 +71,10 @@ def train(
     """Train the network of every view of a recipe; see :func:`semst.tl.cluster` for the arguments."""
     generators = [np.random.default_rng(seed) for seed in np.random.SeedSequence(random_state).spawn(len(recipe.views))]
     sections = _sections(tissue, recipe, likelihood=likelihood, random_state=random_state)
-    smoothed, waiting = [], []
+    smoothed: list[NDArray[np.float32]] = []
+    fits: list[Fitted] = []
+    collected = Collected()
+    waiting: deque[Future[_Result]] = deque()
     with (
         tqdm(total=len(recipe.views) * recipe.plan.epochs, desc="semst", unit="epoch", disable=not progress) as bar,
         _workers(tissue.counts.shape[0], device) as (submit, stop),
@@ -72,6 +85,13 @@ def train(
                 raise InterruptedError
             bar.update()
 
+        def take_up() -> None:
+            """Take the results of the network that was started first; what it modulates is added up in this order."""
+            fitted, seen = waiting.popleft().result()
+            if seen is not None:
+                collected.add(seen, rings=recipe.views[len(fits)].rings)
+            fits.append(fitted)
+
         for each, generator in zip(sections, generators, strict=True):
             if recipe.smoothed:
                 smoothed.append((each.spatial @ each.features).numpy())
@@ -79,13 +99,28 @@ def train(
             network = _network(each.features.shape[1], tissue, recipe, likelihood, convolution, seed).to(device)
             prepared = each.to(device)
             network.start_linear(prepared)
-            waiting.append(submit(fit, network, prepared, recipe.plan, generator=generator, on_epoch=on_epoch))
-        fits: list[Fitted] = [each.result() for each in waiting]
+            waiting.append(submit(_fit, network, prepared, recipe.plan, generator=generator, on_epoch=on_epoch))
+            while waiting and waiting[0].done():
+                take_up()
+        while waiting:
+            take_up()
     return Trained(
         latents=smoothed + [latent for fitted in fits for _, latent in sorted(fitted.latents.items())],
         latent=np.concatenate([fitted.latents[recipe.plan.epochs] for fitted in fits], axis=1),
         history={term: np.mean([fitted.history[term] for fitted in fits], axis=0) for term in fits[0].history},
+        modulated=collected.mean(),
     )
+
+
+def _fit(network: SemSTNetwork, section: Section, plan: Plan, **options: Any) -> _Result:  # noqa: ANN401
+    """Train a network, and look at its FSM before it is forgotten."""
+    fitted = fit(network, section, plan, **options)
+    if network.fsm is None or section.semantics is None:
+        return fitted, None
+    with torch.no_grad():
+        encoding = network.encode(section)
+    z = torch.cat([encoding.spatial_view, encoding.expression_view], dim=1)
+    return fitted, modulation(network.fsm, z, section.semantics)
 
 
 def _sections(tissue: Tissue, recipe: Recipe, *, likelihood: Likelihood, random_state: int) -> Iterator[Section]:
@@ -100,7 +135,7 @@ def _sections(tissue: Tissue, recipe: Recipe, *, likelihood: Likelihood, random_
 
 
 @contextmanager
-def _workers(n_spots: int, device: torch.device) -> Iterator[tuple[Callable[..., Future[Fitted]], Event]]:
+def _workers(n_spots: int, device: torch.device) -> Iterator[tuple[Callable[..., Future[_Result]], Event]]:
     """Give a way to start a training, and a sign that makes all trainings end after their epoch.
 
     On small tissue each network trains on a core of its own: two threads on one network gain a tenth, and lose a factor
@@ -125,8 +160,8 @@ def _workers(n_spots: int, device: torch.device) -> Iterator[tuple[Callable[...,
         torch.set_num_threads(threads)
 
 
-def _at_once(train_one: Callable[..., Fitted], *args: Any, **kwargs: Any) -> Future[Fitted]:  # noqa: ANN401
-    future: Future[Fitted] = Future()
+def _at_once(train_one: Callable[..., _Result], *args: Any, **kwargs: Any) -> Future[_Result]:  # noqa: ANN401
+    future: Future[_Result] = Future()
     future.set_result(train_one(*args, **kwargs))
     return future
 
