@@ -18,6 +18,7 @@ FUNCTIONS = {
     "describe": semst.tl.describe,
     "semantic_control": semst.tl.semantic_control,
     "domains": semst.pl.domains,
+    "modulation": semst.pl.modulation,
 }
 ONLY_SPATIALDATA = {"table_key", "coordinate_system"}
 

@@ -293,3 +293,31 @@ class SemSTAccessor:
             spatial_key=spatial_key,
             ax=ax,
         )
+
+    def modulation(
+        self,
+        *,
+        key: str = CLUSTER.base,
+        n_genes: int = 6,
+        image: bool | str | None = None,
+        size: float | None = None,
+        cmap: str = "viridis",
+        spatial_key: str = SPATIAL.coordinates,
+        ax: Sequence[Axes] | None = None,
+    ) -> list[Axes]:
+        """Draw where, how strongly and by which genes meaning modulated the features.
+
+        See :func:`semst.pl.modulation` for the arguments, what is returned, and what is raised.
+        """
+        from semst.pl import modulation
+
+        return modulation(
+            self._adata,
+            key=key,
+            n_genes=n_genes,
+            image=image,
+            size=size,
+            cmap=cmap,
+            spatial_key=spatial_key,
+            ax=ax,
+        )

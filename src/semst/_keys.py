@@ -60,6 +60,28 @@ class ClusterKeys:
 
 
 @dataclass(frozen=True)
+class ModulationKeys:
+    """Where :func:`semst.tl.cluster` says what meaning did, all derived from its ``key_added``."""
+
+    base: str = "semst"
+
+    @property
+    def alpha(self) -> str:
+        """``obs`` float32: size of the factor that FSM gave a spot."""
+        return f"{self.base}_alpha"
+
+    @property
+    def beta(self) -> str:
+        """``obs`` float32: size of the shift that FSM gave a spot."""
+        return f"{self.base}_beta"
+
+    @property
+    def uns(self) -> str:
+        """Entry of ``uns[base]``: means over domains, and the genes behind them."""
+        return "modulation"
+
+
+@dataclass(frozen=True)
 class QueryKeys:
     """Where :func:`semst.tl.query` leaves its results; each query has a short name of its own."""
 

@@ -13,6 +13,7 @@ from semst.nn._losses import (
     spatial_contrastive,
     zinb_negative_log_likelihood,
 )
+from semst.nn._modulation import Modulation, modulation
 from semst.nn._network import Architecture, Encoding, SemSTNetwork
 from semst.nn._section import Section
 
@@ -25,6 +26,7 @@ __all__ = [
     "Fitted",
     "GraphBranch",
     "Likelihood",
+    "Modulation",
     "Plan",
     "Section",
     "SemSTNetwork",
@@ -34,6 +36,7 @@ __all__ = [
     "fit",
     "gaussian_negative_log_likelihood",
     "latent",
+    "modulation",
     "nb_negative_log_likelihood",
     "normalised_adjacency",
     "spatial_contrastive",

@@ -10,8 +10,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from semst._inputs import find_table
-from semst._keys import CLUSTER, SEMANTICS, SPATIAL, ClusterKeys
-from semst._modulation_keys import ModulationKeys
+from semst._keys import CLUSTER, SEMANTICS, SPATIAL, ClusterKeys, ModulationKeys
 from semst._problems import Problems
 from semst._provenance import versions
 from semst._results import Data, target

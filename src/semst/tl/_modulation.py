@@ -1,0 +1,337 @@
+"""What meaning did while domains were sought: how strongly it modulated each spot, and by which genes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from scipy import sparse
+
+from semst.nn import normalised_adjacency
+from semst.pp._pool import _known_weights, pool, top_entries
+from semst.tl._consensus import indicator
+from semst.tl._sections import rings
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from numpy.typing import NDArray
+
+    from semst.nn._modulation import Modulation
+    from semst.pp._compute_semantics import SemanticsResult
+    from semst.pp._pool import Weights
+    from semst.tl._sections import Tissue
+
+TOP_GENES = 20
+_CHUNK = 1024  # spots whose products with all genes are in memory at a time
+_LOOKED_AT = 200  # spots whose vectors are pooled again, to see whether they belong to the vectors of the genes
+
+
+@dataclass(frozen=True)
+class Modulated:
+    """The modulation of all networks together.
+
+    Parameters
+    ----------
+    alpha, beta, size
+        ``(n,)`` float32: root mean square over views of what :func:`semst.nn._modulation.modulation` measures.
+    constant_alpha, constant_beta
+        The same for the part that all spots have in common.
+    gradients
+        By number of rings, ``(n, m)`` float32: derivative of ``size ** 2`` by the semantics that the views with so many
+        rings read.
+    """
+
+    alpha: NDArray[np.float32]
+    beta: NDArray[np.float32]
+    size: NDArray[np.float32]
+    constant_alpha: float
+    constant_beta: float
+    gradients: dict[int, NDArray[np.float32]]
+
+
+@dataclass
+class Collected:
+    """Takes up the modulation of one network after the other, and keeps none of them."""
+
+    views: int = 0
+    squares: dict[str, Any] = field(default_factory=lambda: defaultdict(float))
+    gradients: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+
+    def add(self, seen: Modulation, *, rings: int) -> None:
+        """Take up what a network with so many rings does."""
+        self.views += 1
+        for name in ("alpha", "beta", "size"):
+            self.squares[name] = self.squares[name] + np.square(getattr(seen, name).cpu().numpy(), dtype=np.float64)
+        for name in ("constant_alpha", "constant_beta"):
+            self.squares[name] += getattr(seen, name) ** 2
+        gradient = seen.gradient.float().cpu().numpy()
+        if rings in self.gradients:
+            self.gradients[rings] += gradient
+        else:
+            self.gradients[rings] = gradient.copy()
+
+    def mean(self) -> Modulated | None:
+        """Give the mean over networks; None where none has semantics."""
+        if not self.views:
+            return None
+        roots: dict[str, Any] = {name: np.sqrt(square / self.views) for name, square in self.squares.items()}
+        return Modulated(
+            **{name: roots[name].astype(np.float32) for name in ("alpha", "beta", "size")},
+            constant_alpha=float(roots["constant_alpha"]),
+            constant_beta=float(roots["constant_beta"]),
+            gradients={rings: gradient / np.float32(self.views) for rings, gradient in self.gradients.items()},
+        )
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """How the semantics of spots were made from those of genes.
+
+    Parameters
+    ----------
+    counts
+        ``(n, g)`` float32 CSR.
+    vectors
+        ``(g, m)`` float32, zeros for genes without a vector.
+    weights, n_top
+        As :func:`semst.pp._pool.pool` takes them.
+    """
+
+    counts: sparse.csr_matrix
+    vectors: NDArray[np.float32]
+    weights: Weights
+    n_top: int | None
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """``(g,)``: genes with a vector."""
+        return np.asarray(self.vectors.any(axis=1))
+
+    def pool(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Pool the vectors of some spots again."""
+        chosen: Any = self.counts[rows]
+        return pool(chosen, self.vectors, self.known, weights=self.weights, n_top=self.n_top)
+
+    def shares(self, rows: NDArray[np.int64]) -> sparse.csr_matrix:
+        """Share of each gene in the vectors of some spots: ``(len(rows), g)`` CSR."""
+        chosen: Any = self.counts[rows]
+        weighted = _known_weights(chosen, self.known, self.weights)
+        if self.n_top is not None:
+            weighted = top_entries(weighted, self.n_top)
+        total = np.asarray(weighted.sum(axis=1, dtype=np.float64)).ravel()
+        weighted.data = (weighted.data / np.repeat(total, np.diff(weighted.indptr))).astype(np.float32)
+        return weighted
+
+
+def pooling_of(
+    table: AnnData,
+    counts: sparse.csr_matrix,
+    semantics: NDArray[np.float32],
+    *,
+    key: str,
+    layer: str | None,
+    fresh: SemanticsResult | None,
+) -> Pooling | str:
+    """Find out how the semantics of the spots were made, or say in words why that cannot be told.
+
+    Parameters
+    ----------
+    table
+        With what :func:`semst.pp.gene_semantics` wrote, unless ``fresh`` is what it would write.
+    counts
+        ``(n, g)`` CSR of ``layer``.
+    semantics
+        ``(n, m)`` of the spots.
+    key
+        Of ``obsm``, ``varm`` and ``uns``.
+    layer
+        Where ``counts`` come from.
+    fresh
+        Semantics that were made just now.
+    """
+    stored = table.uns.get(key)
+    written = stored.get("params") if isinstance(stored, Mapping) else None
+    params = fresh.params if fresh is not None else written
+    vectors = fresh.gene_vectors if fresh is not None else table.varm.get(key)
+    if vectors is None or not isinstance(params, Mapping) or params.get("mode") != "genes":
+        return f"obsm[{key!r}] was not made from vectors of genes by semst.pp.gene_semantics(mode='genes')"
+    source = params.get("layer")
+    if source != layer:
+        matrix = table.X if source is None else table.layers.get(source)
+        if matrix is None:
+            return f"the counts that obsm[{key!r}] was made from are gone"
+        counts = sparse.csr_matrix(matrix, dtype=np.float32)
+    n_top = params.get("n_top")
+    found = Pooling(
+        counts,
+        np.asarray(vectors, dtype=np.float32),
+        cast("Weights", str(params.get("weights"))),
+        None if n_top is None else int(n_top),
+    )
+    rows = np.unique(np.linspace(0, len(semantics) - 1, _LOOKED_AT).astype(np.int64))
+    again = found.pool(rows) if found.vectors.shape[1] == semantics.shape[1] else None
+    if again is None or not np.allclose(again, semantics[rows], rtol=1e-3, atol=1e-3 * np.abs(again).max()):
+        return f"obsm[{key!r}] is no longer what varm[{key!r}] and the counts give; genes may have been filtered since"
+    return found
+
+
+@dataclass(frozen=True)
+class Smoother:
+    """The way from semantics of spots to what networks read: averaged, centred before and after, in a common unit.
+
+    Parameters
+    ----------
+    matrix
+        ``(n, n)`` float32 CSR, symmetric.
+    reach
+        ``(n,)`` float32: sums of its rows.
+    unit
+        What the smoothed semantics were divided by.
+    """
+
+    matrix: sparse.csr_matrix
+    reach: NDArray[np.float32]
+    unit: float
+
+    @classmethod
+    def of(cls, tissue: Tissue, n_rings: int) -> Smoother:
+        """Build that of the views with so many rings."""
+        adjacency = normalised_adjacency(rings(tissue.graph, n_rings))
+        parts: Any = [each.numpy() for each in (adjacency.values(), adjacency.col_indices(), adjacency.crow_indices())]
+        matrix: Any = sparse.csr_matrix(tuple(parts), shape=tissue.graph.shape)
+        semantics = tissue.semantics
+        assert semantics is not None  # without semantics nothing is modulated
+        spread = (matrix @ (semantics - semantics.mean(axis=0))).std(axis=0, ddof=1)
+        return cls(matrix, np.asarray(matrix.sum(axis=1)).ravel(), max(float(spread.mean()), 1e-8))
+
+
+def influence(modulated: Modulated, labels: NDArray[np.int64], tissue: Tissue, pooling: Pooling) -> NDArray[np.float32]:
+    r"""Tell by how much each gene's vector moves the modulation of each domain.
+
+    To first order, the share of a domain's squared modulation :math:`Q_d = \sum_{i \in d} m_i^2` that goes when the
+    vector :math:`e_g` of a gene is replaced by that of the mean gene, which is zero:
+
+    .. math::
+
+        I_{dg} = \frac{1}{Q_d} \, e_g \cdot \frac{\partial Q_d}{\partial e_g}
+               = \frac{1}{Q_d} \, e_g \cdot \Bigl(W^\top \sum_r \sigma_r^{-1} C \hat A_r C D_d G_r\Bigr)_g
+
+    with the shares :math:`W` of genes in spots, the smoothing :math:`\hat A_r` over :math:`r` rings, the centring
+    :math:`C`, the spots :math:`D_d` of the domain, and the gradients :math:`G_r` of :math:`m_i^2` by what the networks
+    read. The unit :math:`\sigma_r` is the one in which they learned, and is held.
+
+    Parameters
+    ----------
+    modulated
+        Sizes and gradients.
+    labels
+        ``(n,)`` from 0 without gaps.
+    tissue
+        Its graph and semantics.
+    pooling
+        How the semantics were made.
+
+    Returns
+    -------
+    ``(domains, g)`` float32; zeros for genes without a vector, and where nothing is modulated.
+    """
+    smoothers = {n_rings: Smoother.of(tissue, n_rings) for n_rings in modulated.gradients}
+    columns = [np.ones(labels.size, dtype=np.float32), *(each.reach for each in smoothers.values())]
+    everywhere = _total_shares(pooling, np.column_stack(columns))
+    result = np.zeros((int(labels.max()) + 1, len(pooling.vectors)), dtype=np.float32)
+    for domain, told in enumerate(result):
+        spots = np.flatnonzero(labels == domain)
+        squared = float(np.square(modulated.size[spots], dtype=np.float64).sum())
+        if squared > 0:
+            rows, pulls, means = _pulled(modulated, smoothers, spots)
+            centring = np.einsum("gm,gm->g", everywhere @ means, pooling.vectors)
+            told[:] = (_along_genes(pooling, rows, pulls) - centring) / squared
+    return result
+
+
+def _pulled(
+    modulated: Modulated, smoothers: Mapping[int, Smoother], spots: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float64]]:
+    """Bring the gradient of one domain back through the smoothing, to the semantics of the spots themselves.
+
+    Returns
+    -------
+    The spots in reach of the domain; their gradients before centring; and what centring takes off the gradient of every
+    spot: one row for all spots alike, and one for each smoother, times the sum of its row.
+    """
+    n = modulated.size.size
+    parts = {n_rings: each.matrix[spots] for n_rings, each in smoothers.items()}
+    rows = np.unique(np.concatenate([part.indices for part in parts.values()])).astype(np.int64)
+    pulls = np.zeros((rows.size, next(iter(modulated.gradients.values())).shape[1]), dtype=np.float32)
+    means = []
+    for n_rings, part in parts.items():
+        gradient = modulated.gradients[n_rings][spots] / np.float32(smoothers[n_rings].unit)
+        pulls += part[:, rows].T @ gradient
+        means.append(gradient.sum(axis=0, dtype=np.float64) / n)
+    average = pulls.sum(axis=0, dtype=np.float64) / n
+    for mean, each in zip(means, smoothers.values(), strict=True):
+        average -= float(each.reach.mean(dtype=np.float64)) * mean
+    return rows, pulls, np.stack([average, *means])
+
+
+def _total_shares(pooling: Pooling, columns: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Sum the shares of each gene over all spots, each spot counted as often as a column says."""
+    total = np.zeros((len(pooling.vectors), columns.shape[1]))
+    for rows in _chunks(np.arange(len(columns))):
+        total += pooling.shares(rows).T @ columns[rows]
+    return total
+
+
+def _along_genes(pooling: Pooling, rows: NDArray[np.int64], pulls: NDArray[np.float32]) -> NDArray[np.float64]:
+    r"""Compute :math:`\sum_i w_{ig} \, p_i \cdot e_g` for each gene, over some spots with a pull each."""
+    total = np.zeros(len(pooling.vectors))
+    for chunk, pull in zip(_chunks(rows), _chunks(pulls), strict=True):
+        shares = pooling.shares(chunk)
+        # All products at once and a look at those that count: faster than a sparse product of so many columns.
+        products = pull @ pooling.vectors.T
+        spot = np.repeat(np.arange(len(chunk)), np.diff(shares.indptr))
+        total += np.bincount(shares.indices, shares.data * products[spot, shares.indices], minlength=total.size)
+    return total
+
+
+def _chunks(values: NDArray[Any]) -> list[NDArray[Any]]:
+    return [values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK)]
+
+
+def facts(
+    modulated: Modulated, labels: NDArray[np.int64], tissue: Tissue, pooling: Pooling | str, *, names: NDArray[np.str_]
+) -> dict[str, Any]:
+    """Gather what goes into ``uns``; see :func:`semst.tl.cluster`.
+
+    Parameters
+    ----------
+    modulated, labels, tissue
+        As :func:`influence` takes them.
+    pooling
+        How the semantics were made, or why that cannot be told.
+    names
+        ``(g,)`` of the genes.
+    """
+    sizes = np.bincount(labels)
+    found: dict[str, Any] = {
+        "domains": np.array([str(number + 1) for number in range(sizes.size)], dtype=object),
+        "alpha": (np.bincount(labels, modulated.alpha) / sizes).astype(np.float32),
+        "beta": (np.bincount(labels, modulated.beta) / sizes).astype(np.float32),
+        "constant": {"alpha": modulated.constant_alpha, "beta": modulated.constant_beta},
+    }
+    if isinstance(pooling, str):
+        return {**found, "why_no_genes": pooling}
+    told = influence(modulated, labels, tissue, pooling)
+    n_top = min(TOP_GENES, int(pooling.known.sum()))
+    order = np.argsort(-np.abs(told), axis=1, kind="stable")[:, :n_top]
+    shares = _total_shares(pooling, indicator(labels))
+    ratio = (shares / sizes) / np.maximum(shares.sum(axis=1, keepdims=True) / labels.size, 1e-12)
+    return {
+        **found,
+        "genes": names[order].astype(object),
+        "influence": np.take_along_axis(told, order, axis=1),
+        "relative_share": np.take_along_axis(ratio.T, order, axis=1).astype(np.float32),
+    }

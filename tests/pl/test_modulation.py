@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.patches import Rectangle
+
+import semst
+
+
+@pytest.fixture
+def adata(visium):
+    """Three domains; domain 3 is modulated most, by two genes, of which it has one and lacks the other."""
+    rng = np.random.default_rng(0)
+    strength = visium.obs["semst"].map({"1": 1.0, "2": 2.0, "3": 4.0}).astype(float).to_numpy()
+    visium.obs["semst_alpha"] = (0.02 * strength * rng.uniform(0.9, 1.1, 144)).astype(np.float32)
+    visium.obs["semst_beta"] = (0.1 * strength * rng.uniform(0.9, 1.1, 144)).astype(np.float32)
+    visium.uns["semst"] = {
+        "modulation": {
+            "domains": np.array(["1", "2", "3"], dtype=object),
+            "alpha": np.array([0.02, 0.04, 0.08], dtype=np.float32),
+            "beta": np.array([0.1, 0.2, 0.4], dtype=np.float32),
+            "constant": {"alpha": 0.25, "beta": 0.14},
+            "genes": np.array([["A", "B", "C"], ["C", "A", "B"], ["MBP", "SNAP25", "A"]], dtype=object),
+            "influence": np.array([[0.03, -0.02, 0.01], [0.04, 0.03, 0.02], [0.2, 0.1, 0.05]], dtype=np.float32),
+            "relative_share": np.array([[1.2, 0.8, 1.1], [0.5, 2, 1], [3, 0.2, 1.5]], dtype=np.float32),
+        }
+    }
+    return visium
+
+
+def cells(ax):
+    """Gene and share by row and column, and the colour of their cells."""
+    boxes = [patch for patch in ax.patches if isinstance(patch, Rectangle)]
+    texts = [text.get_text() for text in ax.texts]
+    return list(zip(texts[::2], texts[1::2], [patch.get_facecolor()[:3] for patch in boxes], strict=True))
+
+
+def test_two_maps_boxes_and_genes(adata):
+    before = set(adata.uns), set(adata.obs)
+    axes = semst.pl.modulation(adata)
+    assert [ax.get_title() for ax in axes] == ["factor: size of α", "shift: size of β", "by domain", "genes behind it"]
+    for ax, key in zip(axes[:2], ("semst_alpha", "semst_beta"), strict=True):
+        (circles,) = [each for each in ax.collections if each.get_gid() == "values"]
+        np.testing.assert_allclose(circles.get_array(), adata.obs[key])
+        assert circles.get_clim() == pytest.approx((0, adata.obs[key].max()))
+    assert (set(adata.uns), set(adata.obs)) == before
+
+
+def test_boxes_are_the_quartiles_of_each_domain_in_its_colour(adata):
+    semst.pl.domains(adata)
+    ax = semst.pl.modulation(adata)[2]
+    boxes = [patch for patch in ax.patches if isinstance(patch, Rectangle)]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["1", "2", "3"]
+    places = [(domain, key) for domain in "123" for key in ("semst_alpha", "semst_beta")]
+    for box, (domain, key) in zip(boxes, places, strict=True):
+        values = adata.obs.loc[adata.obs["semst"] == domain, key]
+        first, third = np.quantile(values, [0.25, 0.75])
+        assert (box.get_x(), box.get_x() + box.get_width()) == pytest.approx((first, third))
+        color = adata.uns["semst_colors"][int(domain) - 1]
+        assert box.get_edgecolor()[:3] == pytest.approx(to_rgb(color))
+        assert abs(box.get_y() + box.get_height() / 2 - (int(domain) - 1)) < 0.4
+    assert "α 0.25, β 0.14" in ax.get_xlabel()
+    assert ax.get_xlim()[0] == 0
+
+
+def test_genes_are_named_the_strongest_deepest_and_their_colour_says_more_or_less(adata):
+    found = cells(semst.pl.modulation(adata)[3])
+    assert [gene for gene, _, _ in found] == ["A", "B", "C", "C", "A", "B", "MBP", "SNAP25", "A"]
+    assert [percent for _, percent, _ in found][:2] == ["3 %", "−2 %"]
+    assert found[6][1] == "20 %"
+    red, _, blue = zip(*[color for *_, color in found], strict=True)
+    warm = np.array(red) > np.array(blue)
+    np.testing.assert_array_equal(warm, [True, False, True, False, True, True, True, False, True])
+    depth = [1 - min(color) for *_, color in found]
+    assert int(np.argmax(depth)) == 6
+
+
+def test_only_as_many_genes_as_asked_for(adata):
+    ax = semst.pl.modulation(adata, n_genes=2)[3]
+    assert [gene for gene, *_ in cells(ax)] == ["A", "B", "C", "A", "MBP", "SNAP25"]
+    assert ax.get_xlim() == (0, 2)
+    assert ax.get_ylim() == semst.pl.modulation(adata)[2].get_ylim()  # rows of boxes and genes are level
+
+
+def test_where_genes_cannot_be_told_it_says_why(adata):
+    stored = adata.uns["semst"]["modulation"]
+    for name in ("genes", "influence", "relative_share"):
+        del stored[name]
+    stored["why_no_genes"] = "obsm['mine'] was not made from vectors of genes"
+    (text,) = semst.pl.modulation(adata)[3].texts
+    assert "obsm['mine'] was not made from vectors of genes" in text.get_text()
+
+
+def test_renamed_domains_keep_their_rows(adata):
+    adata.obs["semst"] = adata.obs["semst"].cat.rename_categories({"1": "b", "2": "a", "3": "white matter"})
+    axes = semst.pl.modulation(adata, n_genes=1)
+    assert [text.get_text() for text in axes[2].get_yticklabels()] == ["a", "b", "white matter"]
+    assert [gene for gene, *_ in cells(axes[3])] == ["C", "A", "MBP"]
+
+
+def test_a_part_of_the_tissue_has_the_rows_of_its_domains(adata):
+    part = adata[adata.obs["semst"] != "1"].copy()
+    axes = semst.pl.modulation(part, n_genes=1)
+    assert [text.get_text() for text in axes[2].get_yticklabels()] == ["2", "3"]
+    assert [gene for gene, *_ in cells(axes[3])] == ["C", "MBP"]
+
+
+def test_given_axes_are_used(adata):
+    _, grid = plt.subplots(2, 2, layout="constrained")
+    assert semst.pl.modulation(adata, ax=grid) == list(grid.ravel())
+    with pytest.raises(ValueError, match="`ax` must hold 4 Axes, got 2"):
+        semst.pl.modulation(adata, ax=grid[0])
+
+
+@pytest.mark.parametrize("squeeze", [(1, 5), (5, 1)])
+def test_wide_tissue_has_its_maps_above_each_other_tall_tissue_side_by_side(adata, squeeze):
+    adata.obsm["spatial"] = adata.obsm["spatial"] / squeeze
+    del adata.obs["array_row"], adata.obs["array_col"]
+    first, second, boxes, genes = semst.pl.modulation(adata)
+    first.figure.canvas.draw()
+    one, two, three, four = (ax.get_position() for ax in (first, second, boxes, genes))
+    assert (two.y1 < one.y0) if squeeze == (1, 5) else (two.x0 > one.x1)
+    assert max(one.x1, two.x1) < three.x0 < three.x1 < four.x0
+
+
+def test_long_names_and_many_domains_stay_inside_the_figure(adata):
+    many = [str(number) for number in range(1, 16)]
+    adata.obs["semst"] = pd.Categorical(np.resize(many, 144), categories=many)
+    genes = np.full((15, 20), "3110035E14Rik", dtype=object)
+    stored = adata.uns["semst"]["modulation"]
+    stored["domains"], stored["genes"] = np.array(many, dtype=object), genes
+    stored["influence"], stored["relative_share"] = np.full((15, 20), 0.1), np.ones((15, 20))
+    axes = semst.pl.modulation(adata)
+    renderer = axes[0].figure.canvas.get_renderer()
+    axes[0].figure.canvas.draw()
+    width = axes[3].transData.transform((1, 0))[0] - axes[3].transData.transform((0, 0))[0]
+    assert max(text.get_window_extent(renderer).width for text in axes[3].texts) < width
+    page = axes[0].figure.bbox
+    assert all(page.contains(box.x0 + 1, box.y0 + 1) for box in (ax.get_tightbbox(renderer) for ax in axes))
+
+
+def test_what_is_missing_is_named(adata):
+    for change, message in (
+        (lambda each: each.uns.pop("semst"), r"no uns\['semst'\]\['modulation'\]"),
+        (
+            lambda each: each.obs.pop("semst_alpha"),
+            r"no obs\['semst_alpha'\].*unless it is told to do without",
+        ),
+    ):
+        broken = adata.copy()
+        change(broken)
+        with pytest.raises(KeyError, match=message):
+            semst.pl.modulation(broken)
+    with pytest.raises(KeyError, match=r"no obs\['other'\] and no obs\['other_alpha'\]"):
+        semst.pl.modulation(adata, key="other")
+
+
+def test_bad_values_are_named_together(adata):
+    adata.obs["semst"] = pd.Categorical(np.where(np.arange(144) < 70, "1", "new"))
+    with pytest.raises(ValueError, match=r"(?s)n_genes must be.*got 0") as raised:
+        semst.pl.modulation(adata, n_genes=0)
+    assert "its modulation is that of '1', '2', '3'" in str(raised.value)
+
+
+def test_spatialdata(spatialdata_circles, adata):
+    table = spatialdata_circles.tables["table"]
+    for name in ("semst_alpha", "semst_beta"):
+        table.obs[name] = adata.obs[name].reindex(table.obs_names).to_numpy()
+    table.uns["semst"] = adata.uns["semst"]
+    axes = semst.pl.modulation(spatialdata_circles)
+    assert [gene for gene, *_ in cells(axes[3])][6] == "MBP"
+    assert axes[0].images  # the tissue lies beneath
