@@ -24,7 +24,7 @@ from semst.tl._members import members
 from semst.tl._recipe import recipe_for
 from semst.tl._refine import refine as refine_labels
 from semst.tl._sections import Tissue, choose_genes
-from semst.tl._select import choose, judge, tightest
+from semst.tl._select import Bench, choose, judge, tightest
 from semst.tl._stability import stability
 from semst.tl._train import train
 
@@ -214,7 +214,7 @@ def cluster(
     cut_by = partition or recipe.partition
     graph = spatial_graph(table, checked.coordinates, n_neighbors=n_neighbors)
     genes = choose_genes(checked.counts, graph, recipe, n_top_genes=n_top_genes)
-    tissue = Tissue(checked.counts, graph, semantics, genes)
+    tissue = Tissue(checked.counts, graph, semantics, genes, checked.coordinates)
     trained = train(
         tissue,
         recipe,
@@ -230,10 +230,10 @@ def cluster(
         n_clusters = curve.best
         logger.info("the most stable number of domains is %d; see semst.pl.stability.", n_clusters)
     partitions = members(trained.latents, recipe, n_clusters, partition=cut_by, random_state=random_state)
-    around = widen(widen(graph))
+    bench = Bench.of(checked.counts, graph, random_state=random_state)
     if recipe.selection == "consensus":
         with threadpool_limits(1):
-            labels = choose(partitions, n_clusters, counts=checked.counts, graph=around, random_state=random_state)
+            labels = choose(partitions, n_clusters, **vars(bench), random_state=random_state)
     else:
         labels = tightest(partitions, n_clusters, latent=trained.latent)
     if refine:
@@ -244,7 +244,7 @@ def cluster(
         write_semantics(table, fresh, key=SEMANTICS.base)
     facts = {
         "params": options.params(),
-        "score": judge(labels, counts=checked.counts, graph=around),
+        "score": judge(labels, **vars(bench)),
         "n_clusters": n_clusters,
         "n_partitions": len(partitions),
         "n_genes": int(genes.size),

@@ -1,4 +1,4 @@
-"""A network for each view: on small tissue side by side, one on each core."""
+"""A network for each view, side by side, one on each core."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from semst.nn import Architecture, SemSTNetwork, fit
+from semst.pp._sample import is_large
 from semst.tl._device import cores
 from semst.tl._sections import features, section
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from semst.nn import Convolution, Fitted, Likelihood, Section
     from semst.tl._recipe import Recipe
     from semst.tl._sections import Tissue
-
-_SIDE_BY_SIDE_UP_TO = 10_000  # spots
 
 
 @dataclass(frozen=True)
@@ -59,12 +58,24 @@ def train(
     progress: bool,
 ) -> Trained:
     """Train the network of every view of a recipe; see :func:`semst.tl.cluster` for the arguments."""
+    if is_large(tissue.counts.shape[0]):
+        from semst.tl._train_tiles import train_large
+
+        return train_large(
+            tissue,
+            recipe,
+            likelihood=likelihood,
+            convolution=convolution,
+            device=device,
+            random_state=random_state,
+            progress=progress,
+        )
     generators = [np.random.default_rng(seed) for seed in np.random.SeedSequence(random_state).spawn(len(recipe.views))]
     sections = _sections(tissue, recipe, likelihood=likelihood, random_state=random_state)
     smoothed, waiting = [], []
     with (
         tqdm(total=len(recipe.views) * recipe.plan.epochs, desc="semst", unit="epoch", disable=not progress) as bar,
-        _workers(tissue.counts.shape[0], device) as (submit, stop),
+        _workers(device) as (submit, stop),
     ):
 
         def on_epoch() -> None:
@@ -100,15 +111,15 @@ def _sections(tissue: Tissue, recipe: Recipe, *, likelihood: Likelihood, random_
 
 
 @contextmanager
-def _workers(n_spots: int, device: torch.device) -> Iterator[tuple[Callable[..., Future[Fitted]], Event]]:
+def _workers(device: torch.device) -> Iterator[tuple[Callable[..., Future[Fitted]], Event]]:
     """Give a way to start a training, and a sign that makes all trainings end after their epoch.
 
-    On small tissue each network trains on a core of its own: two threads on one network gain a tenth, and lose a factor
-    of ten where another process keeps a core busy, because each of the many small products waits for the slower thread.
-    Large tissue and GPUs train one network after the other.
+    Each network trains on a core of its own: two threads on one network gain a tenth, and lose a factor of ten where
+    another process keeps a core busy, because each of the many small products waits for the slower thread. A GPU trains
+    one network after the other.
     """
     stop = Event()
-    if device.type != "cpu" or n_spots > _SIDE_BY_SIDE_UP_TO:
+    if device.type != "cpu":
         yield _at_once, stop
         return
     threads = torch.get_num_threads()
