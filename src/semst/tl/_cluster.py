@@ -73,7 +73,10 @@ def cluster(
     Parameters
     ----------
     data
-        AnnData, or SpatialData with such a table: spots x genes with raw counts, and where the spots lie.
+        AnnData, or SpatialData with such a table: spots x genes with raw counts, and where the spots lie. Counts that
+        lie on disk (a backed AnnData) or in a dask array are read a piece at a time and stay there; the results are
+        written into the object in memory, which of a backed AnnData ``adata.write()`` brings to disk (opened with
+        ``backed="r+"``; else ``adata.write_h5ad(path)``).
     n_clusters
         Number of domains, at least 2; exactly so many are returned. The default None chooses the number between 2 and
         15 that is most stable when only half of the molecules are looked at, see Notes and :func:`semst.pl.stability`.
@@ -119,7 +122,8 @@ def cluster(
     key_added
         Name of all that is written.
     copy
-        Return a copy with the results and leave ``data`` alone; the default writes into ``data``.
+        Return a copy with the results and leave ``data`` alone; the default writes into ``data``. The copy of a backed
+        AnnData is in memory.
 
     Returns
     -------
@@ -167,6 +171,13 @@ def cluster(
     principal components by a Gaussian mixture from two starts: 128 partitions. Each is judged by how well it agrees
     with the others and by how well the domains around a spot explain its counts; the consensus of the best eighth is
     returned. Genes that are zero in all spots are left out.
+
+    Above 20 000 spots cost and memory grow with their number alone. The principal components, the mixtures and the
+    Moran's I of genes are fitted on a random 20 000 spots and applied to all, and partitions are judged by such a
+    sample (so is ``score``). A network takes each step on a tile of about 5 000 spots, made up of eight patches from
+    all over the tissue, and then reads every tile once. Each tile brings along the spots around its own that two graph
+    convolutions hear of, so that neighbours in place count as on the whole tissue; neighbours in expression are sought
+    inside the tile. The number of domains, where it is not given, is chosen on four such tiles.
 
     With ``n_clusters=None`` the molecules are dealt to two halves, three times, and partitioned apart into 2, 3, ...
     domains. That number is taken whose partition of one half agrees best (adjusted Rand index) with those of the other
