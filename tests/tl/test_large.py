@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 
 import semst
-from semst.nn import SemSTNetwork, normalised_adjacency
+from semst.nn import Plan, SemSTNetwork, normalised_adjacency
 from semst.nn._adjacency import normalise
 from semst.pp import _sample
 from semst.pp._expression import morans_i, principal_components, select_genes, stabilise, unit_variance
@@ -21,7 +23,7 @@ from semst.tl._sections import Tissue, features, rings, section
 from semst.tl._select import Bench, judge
 from semst.tl._stability import stability
 from semst.tl._tissue_tiles import TissueTiles, dealt, extract
-from semst.tl._train import _network
+from semst.tl._train import _network, train
 
 K = 4
 
@@ -197,3 +199,36 @@ def test_the_number_of_domains_of_large_tissue(tissue, monkeypatch):
     curve = stability(tissue, partition="mixture", random_state=0)
     np.testing.assert_array_equal(curve.n_clusters, [2, 3, 4])
     assert np.isfinite(curve.values).all()
+
+
+def run(tissue, recipe):
+    return train(
+        tissue,
+        recipe,
+        likelihood="zinb",
+        convolution="gcn",
+        device=torch.device("cpu"),
+        random_state=0,
+        progress=False,
+    )
+
+
+@pytest.mark.usefixtures("large")
+def test_steps_do_not_grow_with_the_tissue(tissue, monkeypatch):
+    """A view of four tiles looks at one to start from, takes its steps, and reads every tile once."""
+    asked = []
+    prepare = TissueTiles.__getitem__
+    monkeypatch.setattr(TissueTiles, "__getitem__", lambda self, i: asked.append(i) or prepare(self, i))
+    trained = run(tissue, replace(DEFAULT, views=(View("log", 1),), plan=Plan(epochs=2)))
+    assert asked == [0, 0, 0, 1, 0, 1, 2, 3]  # for its width and for the components; two steps; all
+    assert [values.shape for values in trained.latents] == [(1200, 20), (1200, 32)]
+    assert trained.latent.shape == (1200, 32)
+    assert trained.history["total"].shape == (2,)
+
+
+@pytest.mark.usefixtures("large")
+def test_training_that_diverges_on_large_tissue_is_an_error(tissue):
+    threads = torch.get_num_threads()
+    with pytest.raises(FloatingPointError, match="lower the learning rate"):
+        run(tissue, replace(DEFAULT, plan=Plan(epochs=2, learning_rate=1e38)))
+    assert torch.get_num_threads() == threads

@@ -69,17 +69,18 @@ def train_large(
             smoothed=smoothed,
             device=device,
             generator=generator,
-            on_epoch=on_epoch,
+            on_tile=on_tile,
         )
         return smoothed, history
 
     one_at_a_time = Lock()
+    looks = recipe.plan.epochs + len(tiles)
     with (
-        tqdm(total=len(recipe.views) * recipe.plan.epochs, desc="semst", unit="epoch", disable=not progress) as bar,
+        tqdm(total=len(recipe.views) * looks, desc="semst", unit="tile", disable=not progress) as bar,
         _workers(device) as (submit, stop),
     ):
 
-        def on_epoch() -> None:
+        def on_tile() -> None:
             if stop.is_set():
                 raise InterruptedError
             bar.update()
@@ -102,7 +103,7 @@ def train_tiles(
     smoothed: NDArray[np.float32] | None,
     device: torch.device,
     generator: np.random.Generator,
-    on_epoch: Callable[[], object],
+    on_tile: Callable[[], object],
 ) -> dict[str, NDArray[np.float64]]:
     """Train a network on tile after tile, one for each step, then let it read every tile once.
 
@@ -122,8 +123,8 @@ def train_tiles(
         Where tiles are sent.
     generator
         Draws the spots, genes and strangers of each step.
-    on_epoch
-        Called after each step.
+    on_tile
+        Called after each step and after each tile that is read, for a progress bar.
 
     Returns
     -------
@@ -137,7 +138,7 @@ def train_tiles(
         plan,
         share=tiles.share().to(device),
         generator=generator,
-        after=lambda _: on_epoch(),
+        after=lambda _: on_tile(),
     )
     network.eval()
     turn: NDArray[np.float32] | None = None
@@ -153,6 +154,7 @@ def train_tiles(
         check_finite(values, plan.epochs)
         latent[spots] = values.numpy()
         tiles.forget(number)
+        on_tile()
     return history
 
 
