@@ -143,15 +143,18 @@ def test_missing_layer_and_missing_x():
     assert message(problems) == "f: the table has no X; name the layer with the counts: there is 'raw'."
 
 
-def test_dask_is_refused_with_the_way_out_for_x_and_layers(adata):
+def test_a_dask_array_is_read_and_checked():
     import dask.array as da
 
-    adata.layers["lazy"] = da.from_array(COUNTS)
-    lazy = AnnData(da.from_array(COUNTS), obsm={"spatial": PLACES})
-    assert "adata.X = adata.X.compute()" in read(lazy)[2]
-    error = read(adata, layer="lazy")[2]
-    assert "layers['lazy'] is a dask array" in error
-    assert "adata.layers['lazy'] = adata.layers['lazy'].compute()" in error
+    lazy = AnnData(da.from_array(COUNTS, chunks=(2, 3)), obsm={"spatial": PLACES})
+    lazy.layers["lazy"] = da.from_array(2 * COUNTS, chunks=2)
+    counts, _, error = read(lazy)
+    assert error is None
+    np.testing.assert_array_equal(counts.toarray(), COUNTS)
+    np.testing.assert_array_equal(read(lazy, layer="lazy")[0].toarray(), 2 * COUNTS)
+    assert hasattr(lazy.X, "dask")  # the user's object is as it was
+    lazy.X = da.from_array(with_value(-2))
+    assert "X holds negative values (lowest -2)" in read(lazy)[2]
 
 
 @pytest.mark.parametrize(
@@ -258,14 +261,19 @@ def test_other_types_are_refused(wrong):
         find_table(wrong, where="f")
 
 
-def test_a_backed_table_is_refused(adata, tmp_path):
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix, sparse.csc_matrix])
+def test_a_backed_table_is_read(form, tmp_path):
     import anndata
 
-    adata.write_h5ad(tmp_path / "a.h5ad")
+    AnnData(form(COUNTS), obsm={"spatial": PLACES}).write_h5ad(tmp_path / "a.h5ad")
     backed = anndata.read_h5ad(tmp_path / "a.h5ad", backed="r")
-    with pytest.raises(ValueError, match=r"backed by a file; load it with `adata = adata\.to_memory\(\)`"):
-        find_table(backed, where="f")
-    assert find_table(backed.to_memory(), where="f").n_obs == 3
+    assert find_table(backed, where="f") is backed
+    counts, coordinates, error = read(backed)
+    assert error is None
+    assert counts.dtype == np.float32
+    np.testing.assert_array_equal(counts.toarray(), COUNTS)
+    np.testing.assert_array_equal(coordinates, PLACES)
+    assert backed.isbacked
     backed.file.close()
 
 

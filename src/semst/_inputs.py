@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
+from semst._chunks import is_on_disk, load
 from semst._keys import SPATIAL
 from semst._problems import Problems, listed
 
@@ -51,7 +52,7 @@ def find_table(data: AnnData | SpatialData, *, table_key: str | None = None, whe
     KeyError
         If the table is not there, or there are several and none is named.
     ValueError
-        If ``table_key`` is given for an AnnData, or the AnnData is backed by a file.
+        If ``table_key`` is given for an AnnData.
     """
     from anndata import AnnData
 
@@ -59,8 +60,6 @@ def find_table(data: AnnData | SpatialData, *, table_key: str | None = None, whe
     if isinstance(data, AnnData):
         if table_key is not None:
             problems.add(f"table_key={table_key!r} only applies to SpatialData; leave it out for an AnnData.")
-        if data.isbacked:
-            problems.add("the AnnData is backed by a file; load it with `adata = adata.to_memory()`.")
         problems.raise_if_any()
         return data
     if not is_spatialdata(data):
@@ -102,7 +101,7 @@ def read_counts(
     Parameters
     ----------
     table
-        ``n_spots x n_genes``.
+        ``n_spots x n_genes``; a dask array or a matrix on disk is read a piece at a time.
     problems
         Collects: missing layer, NaN or infinite values, negative values, non-integer values where ``integers``,
         spots without a single count.
@@ -124,10 +123,7 @@ def read_counts(
     if matrix is None:
         problems.missing(f"the table has no {source}; name the layer with the counts: there is {listed(table.layers)}.")
         return None
-    if hasattr(matrix, "dask"):
-        problems.add(f"{source} is a dask array; load it with `adata.{source} = adata.{source}.compute()`.")
-        return None
-    counts = sparse.csr_matrix(matrix, dtype=np.float32)
+    counts = load(matrix) if is_on_disk(matrix) else sparse.csr_matrix(matrix, dtype=np.float32)
     if not counts.has_canonical_format:
         counts = counts.copy()
         counts.sum_duplicates()

@@ -38,8 +38,8 @@ def target(data: Data, table: AnnData, *, copy: bool) -> tuple[Data, AnnData]:
     table
         Its table, as :func:`semst._inputs.find_table` gives it.
     copy
-        Whether the results go into a copy. Of a SpatialData only the table is copied; images, shapes and all other
-        elements are shared with the original.
+        Whether the results go into a copy, which is in memory also where the table is backed by a file. Of a
+        SpatialData only the table is copied; images, shapes and all other elements are shared with the original.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def target(data: Data, table: AnnData, *, copy: bool) -> tuple[Data, AnnData]:
     if not copy:
         return data, table
     if not is_spatialdata(data):
-        copied = table.copy()
+        copied = table.to_memory() if table.isbacked else table.copy()
         return copied, copied  # data is the table here
     from spatialdata import SpatialData
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from semst.tl import _partition
 from semst.tl._members import members
 from semst.tl._partition import PARTITIONS, kmeans, leiden, mixture
 from semst.tl._recipe import Recipe
@@ -57,14 +56,6 @@ def test_the_mixture_sees_through_a_direction_that_all_groups_share():
 def test_the_mixture_cuts_groups_that_are_points():
     points = np.eye(3, dtype=np.float32)[TRUTH] * 7
     assert adjusted_rand_score(mixture(points, 3, random_state=0), TRUTH) == 1
-
-
-@pytest.mark.parametrize("partition", [mixture, kmeans])
-def test_many_spots_are_assigned_to_groups_fitted_on_some(partition, monkeypatch):
-    monkeypatch.setattr(_partition, "_FIT_ON", 30)
-    labels = partition(blobs(), 3, random_state=0)
-    assert labels.shape == TRUTH.shape
-    assert adjusted_rand_score(labels, TRUTH) == 1
 
 
 def test_leiden_says_when_it_cannot_give_so_many_groups():

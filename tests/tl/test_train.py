@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import replace
+from threading import Event
 
 import numpy as np
 import pytest
@@ -50,13 +52,18 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
+@contextmanager
+def one_after_the_other(device):
+    yield _train._at_once, Event()
+
+
 @pytest.mark.usefixtures("one_thread")
 def test_the_number_of_cores_does_not_change_a_byte(tissue, monkeypatch):
     results = []
     for cores in (1, 4):
         monkeypatch.setattr(_train, "cores", lambda cores=cores: cores)
         results.append(run(tissue))
-    monkeypatch.setattr(_train, "_SIDE_BY_SIDE_UP_TO", 0)  # one after the other, as on large tissue
+    monkeypatch.setattr(_train, "_workers", one_after_the_other)  # as on a GPU
     results.append(run(tissue))
     for other in results[1:]:
         for first, second in zip(results[0].latents, other.latents, strict=True):

@@ -119,22 +119,64 @@ def fit(
     ----------
     Long et al., arXiv:2511.11380 (training objective).
     """
-    device = section.features.device
-    library, share = section.library().to(device), section.share().to(device)
-    n_genes = share.shape[0]
-    n_edges = section.neighbours.shape[1]
+    latents: dict[int, NDArray[np.float32]] = {}
+
+    def after(epoch: int) -> None:
+        if epoch in plan.snapshots or epoch == plan.epochs:
+            latents[epoch] = latent(network, section)
+            # The last step may be the one that diverges, and no loss follows it.
+            check_finite(torch.from_numpy(latents[epoch]), epoch)
+        if on_epoch is not None:
+            on_epoch()
+
+    share = section.share().to(section.features.device)
+    history = descend(network, lambda _: section, plan, share=share, generator=generator, after=after)
+    return Fitted(latents, history)
+
+
+def descend(
+    network: SemSTNetwork,
+    section_of: Callable[[int], Section],
+    plan: Plan,
+    *,
+    share: Tensor,
+    generator: np.random.Generator,
+    after: Callable[[int], object],
+) -> dict[str, NDArray[np.float64]]:
+    """Take the steps of a training, each on one section: always the same, or tile after tile of a large tissue.
+
+    Parameters
+    ----------
+    network, plan, generator
+        As in :func:`fit`.
+    section_of
+        Gives the section of step 0, 1, ..., on the device of the network.
+    share
+        ``(n_genes,)`` share of each gene in all counts of the tissue.
+    after
+        Called with the number of steps taken, after each.
+
+    Returns
+    -------
+    The history, as in :class:`Fitted`.
+    """
+    device, n_genes = share.device, share.shape[0]
     optimiser = torch.optim.Adam(
         network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=_fused(device)
     )
     history = {term: np.zeros(plan.epochs) for term in TERMS}
-    latents: dict[int, NDArray[np.float32]] = {}
+    section: Section | None = None
     for epoch in range(plan.epochs):
         network.train()
+        last, section = section, section_of(epoch)
+        if section is not last:
+            library = section.library().to(device)
         encoding = network.encode(section)
         spots = _sample(section.n_spots, plan.spots_per_step, generator)
         genes = _sample(n_genes, plan.genes_per_step, generator)
         rows, columns = torch.from_numpy(spots).to(device), torch.from_numpy(genes).to(device)
-        strangers = torch.from_numpy(generator.integers(0, section.n_spots, size=(2, n_edges))).to(device)
+        pairs = (2, section.neighbours.shape[1])
+        strangers = torch.from_numpy(generator.integers(0, section.n_spots, size=pairs)).to(device)
         terms = {
             "reconstruction": plan.reconstruction_weight
             * network.decoder(
@@ -144,22 +186,24 @@ def fit(
             "dicr": plan.dicr_weight * dicr(encoding.spatial_view, encoding.expression_view),
         }
         total = torch.stack(list(terms.values())).sum()
-        _check_finite(total, epoch)
+        check_finite(total, epoch)
         optimiser.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         for term, value in {"total": total, **terms}.items():
             history[term][epoch] = value.item()
-        if epoch + 1 in plan.snapshots or epoch + 1 == plan.epochs:
-            latents[epoch + 1] = latent(network, section)
-            # The last step may be the one that diverges, and no loss follows it.
-            _check_finite(torch.from_numpy(latents[epoch + 1]), epoch + 1)
-        if on_epoch is not None:
-            on_epoch()
-    return Fitted(latents, history)
+        after(epoch + 1)
+    return history
 
 
-def _check_finite(values: Tensor, epochs: int) -> None:
+def check_finite(values: Tensor, epochs: int) -> None:
+    """Refuse what is not finite after so many epochs.
+
+    Raises
+    ------
+    FloatingPointError
+        If anything is not.
+    """
     if not torch.isfinite(values).all():
         message = f"training is no longer finite after {epochs} epochs; lower the learning rate."
         raise FloatingPointError(message)

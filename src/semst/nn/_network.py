@@ -124,8 +124,8 @@ class SemSTNetwork(nn.Module):
         ValueError
             If the network has FSM and the section no semantics.
         """
-        spatial = self.spatial_branch(section.features, section.spatial)
-        expression = self.expression_branch(section.features, section.expression)
+        spatial = section.own(self.spatial_branch(section.features, section.spatial))
+        expression = self.expression_branch(section.own(section.features), section.expression)
         z = torch.cat([spatial, expression], dim=1)
         if self.fsm is not None:
             if section.semantics is None:

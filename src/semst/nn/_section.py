@@ -19,15 +19,20 @@ class Section:
     Parameters
     ----------
     features
-        ``(n, d)`` float32 input of the network.
-    spatial, expression
-        ``(n, n)`` float32 torch CSR: :func:`semst.nn.normalised_adjacency` of the two graphs.
+        ``(n, d)`` float32 input of the network; ``(m, d)`` where the spots are a tile of a larger tissue, which brings
+        the spots around it along.
+    spatial
+        ``(n, n)`` float32 torch CSR: :func:`semst.nn.normalised_adjacency` of the spatial graph; ``(m, m)`` for a tile.
+    expression
+        ``(n, n)`` float32 torch CSR: the same of the expression graph.
     neighbours
         ``(2, e)`` int64: :func:`semst.nn.edge_pairs` of the spatial graph.
     counts
         ``(n, g)`` float32 SciPy CSR of what is reconstructed; stays in main memory, a step copies what it looks at.
     semantics
-        ``(n, m)`` float32, or None.
+        ``(n, s)`` float32, or None.
+    inner
+        ``(n,)`` int64: for a tile, the rows of ``features`` with its own spots; None where all are.
     """
 
     features: Tensor
@@ -36,11 +41,16 @@ class Section:
     neighbours: Tensor
     counts: sparse.csr_matrix
     semantics: Tensor | None = None
+    inner: Tensor | None = None
 
     @property
     def n_spots(self) -> int:
         """Number of spots."""
-        return self.features.shape[0]
+        return int(self.counts.shape[0])
+
+    def own(self, rows: Tensor) -> Tensor:
+        """Of something with a row for each spot that is read, the rows of the section's own spots."""
+        return rows if self.inner is None else rows.index_select(0, self.inner)
 
     def library(self) -> Tensor:
         """Counts of each spot, ``(n,)`` float32; a spot without any of these genes counts as one."""
@@ -64,4 +74,5 @@ class Section:
             expression=self.expression.to(device),
             neighbours=self.neighbours.to(device),
             semantics=None if self.semantics is None else self.semantics.to(device),
+            inner=None if self.inner is None else self.inner.to(device),
         )

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from scipy import sparse
 
+from semst.pp._sample import is_large, sample
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -16,7 +18,20 @@ _CLIP = 10.0  # standard deviations; a gene seen in a handful of spots would els
 _MIN_SPOTS = 3  # a gene seen in fewer spots has no pattern to speak of
 
 
-def stabilise(counts: sparse.csr_matrix, transform: Transform) -> sparse.csr_matrix:
+def library_size(counts: sparse.csr_matrix, transform: Transform) -> float:
+    """Give the library size that spots are scaled to, see :func:`stabilise`."""
+    if transform == "log10k":
+        return 1e4
+    return float(np.median(np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()))
+
+
+def stabilise(
+    counts: sparse.csr_matrix,
+    transform: Transform,
+    *,
+    depth: float | None = None,
+    deviation: NDArray[np.float64] | None = None,
+) -> sparse.csr_matrix:
     r"""Scale each spot to the same library size and even out the variance of small and large counts.
 
     .. math::
@@ -33,6 +48,10 @@ def stabilise(counts: sparse.csr_matrix, transform: Transform) -> sparse.csr_mat
         where small counts weigh more; ``"scaled"``: ``"log"`` with each gene divided by its standard deviation,
         clipped at 10, where genes of low expression weigh as much as others; ``"none"`` for values that are
         normalised already.
+    depth
+        :math:`s`; the default computes it from these spots.
+    deviation
+        ``(n_genes,)`` for ``"scaled"``: the standard deviations; the default computes them from these spots.
 
     Returns
     -------
@@ -45,20 +64,26 @@ def stabilise(counts: sparse.csr_matrix, transform: Transform) -> sparse.csr_mat
     if transform == "none":
         return counts
     library = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
-    depth = 1e4 if transform == "log10k" else np.median(library)
+    depth = library_size(counts, transform) if depth is None else depth
     library[library == 0] = 1  # a spot without counts stays one
     values: Any = sparse.csr_matrix(sparse.diags(depth / library) @ counts, dtype=np.float32)
     values.data = np.sqrt(values.data) if transform == "sqrt" else np.log1p(values.data)
-    result: sparse.csr_matrix = unit_variance(values) if transform == "scaled" else values
+    result: sparse.csr_matrix = unit_variance(values, deviation) if transform == "scaled" else values
     return result
 
 
-def unit_variance(values: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Divide each gene by its standard deviation, at most 10 of them, without centring: zeros stay zeros."""
+def deviations(values: sparse.csr_matrix) -> NDArray[np.float64]:
+    """Standard deviation of each gene, 1 where it does not vary."""
     mean = np.asarray(values.mean(axis=0), dtype=np.float64).ravel()
     square = np.asarray(values.multiply(values).mean(axis=0), dtype=np.float64).ravel()
     deviation = np.sqrt(np.maximum(square - mean**2, 0))
-    scaled: Any = sparse.csr_matrix(values @ sparse.diags(1 / np.where(deviation > 0, deviation, 1)), dtype=np.float32)
+    return np.where(deviation > 0, deviation, 1)
+
+
+def unit_variance(values: sparse.csr_matrix, deviation: NDArray[np.float64] | None = None) -> sparse.csr_matrix:
+    """Divide each gene by its standard deviation, at most 10 of them, without centring: zeros stay zeros."""
+    deviation = deviations(values) if deviation is None else deviation
+    scaled: Any = sparse.csr_matrix(values @ sparse.diags(1 / deviation), dtype=np.float32)
     scaled.data = np.minimum(scaled.data, _CLIP)
     result: sparse.csr_matrix = scaled
     return result
@@ -129,10 +154,27 @@ def select_genes(
     seen = np.flatnonzero(spots >= min(_MIN_SPOTS, spots.max()))
     if seen.size <= n_top_genes:
         return seen
-    index = morans_i(stabilise(counts, transform)[:, seen], graph)
+    some, near = _some_spots(counts, graph)
+    index = morans_i(stabilise(some, transform)[:, seen], near)
     # A stable sort on the negative keeps ties in gene order, so that the choice does not depend on the machine.
     best = np.argsort(-index, kind="stable")[:n_top_genes]
     return np.sort(seen[best])
+
+
+def _some_spots(counts: sparse.csr_matrix, graph: sparse.csr_matrix) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+    """On large tissue keep a random sample of the spots, and their neighbours to compare them with.
+
+    Rows of the graph are kept for the sample alone: Moran's I is then the mean over the sample, with no bias.
+    """
+    if not is_large(counts.shape[0]):
+        return counts, graph
+    chosen = sample(counts.shape[0], 0)
+    rows: Any = graph[chosen]
+    spots, place = np.unique(np.concatenate([chosen, rows.indices]), return_inverse=True)
+    indptr = np.zeros(spots.size + 1, dtype=np.int64)
+    indptr[1 + place[: chosen.size]] = np.diff(rows.indptr)
+    near = sparse.csr_matrix((rows.data, place[chosen.size :], np.cumsum(indptr)), shape=(spots.size, spots.size))
+    return sparse.csr_matrix(counts[spots]), near
 
 
 def principal_components(values: sparse.csr_matrix, n_components: int, *, random_state: int) -> NDArray[np.float32]:
@@ -151,6 +193,16 @@ def principal_components(values: sparse.csr_matrix, n_components: int, *, random
     -------
     ``(n_spots, d)`` float32 scores, divided by the standard deviation of the first, ``d <= n_components``.
     """
+    scores, _, _ = principal_axes(values, n_components, random_state=random_state)
+    spread = scores[:, 0].std()
+    result: NDArray[np.float32] = (scores / (spread if spread > 0 else 1.0)).astype(np.float32)
+    return result
+
+
+def principal_axes(
+    values: sparse.csr_matrix, n_components: int, *, random_state: int
+) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
+    """Scores ``(n_spots, d)`` of principal components, the mean ``(n_genes,)``, and the axes ``(d, n_genes)``."""
     from sklearn.decomposition import PCA
 
     d = max(min(n_components, min(values.shape) - 1), 1)
@@ -158,9 +210,7 @@ def principal_components(values: sparse.csr_matrix, n_components: int, *, random
     small = min(values.shape) <= max(d + 1, 100)
     solver = PCA(d, svd_solver="full" if small else "arpack", random_state=random_state)
     scores = solver.fit_transform(values.toarray() if small else values)
-    spread = scores[:, 0].std()
-    result: NDArray[np.float32] = (scores / (spread if spread > 0 else 1.0)).astype(np.float32)
-    return result
+    return scores, np.asarray(solver.mean_, dtype=np.float64), np.asarray(solver.components_, dtype=np.float64)
 
 
 def published_genes(counts: sparse.csr_matrix, *, n_top_genes: int) -> NDArray[np.int64]:
@@ -180,13 +230,15 @@ def published_genes(counts: sparse.csr_matrix, *, n_top_genes: int) -> NDArray[n
     if seen.size <= n_top_genes:
         return seen
     chosen = sc.pp.highly_variable_genes(
-        AnnData(counts[:, seen]), flavor="seurat_v3", n_top_genes=n_top_genes, inplace=False
+        AnnData(counts[sample(counts.shape[0], 0)][:, seen]), flavor="seurat_v3", n_top_genes=n_top_genes, inplace=False
     )
     genes: NDArray[np.int64] = seen[chosen["highly_variable"].to_numpy()]
     return genes
 
 
-def published_scaling(values: sparse.csr_matrix, *, counts: bool) -> NDArray[np.float32]:
+def published_scaling(
+    values: sparse.csr_matrix, *, counts: bool, deviation: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
     """Scale as the paper does: each spot to 10 000, each gene by its standard deviation, clipped at 10, no log.
 
     Parameters
@@ -195,13 +247,26 @@ def published_scaling(values: sparse.csr_matrix, *, counts: bool) -> NDArray[np.
         ``(n_spots, n_genes)`` CSR.
     counts
         Whether spots are scaled at all; not where the values are normalised already.
+    deviation
+        ``(n_genes,)``: the standard deviations; the default computes them from these spots.
 
     Returns
     -------
     ``(n_spots, n_genes)`` float32, dense.
     """
-    dense = values.toarray().astype(np.float32)
+    dense = _per_10k(values, counts=counts)
+    deviation = dense.std(axis=0) if deviation is None else deviation
+    return np.minimum(dense / np.where(deviation > 0, deviation, 1), 10).astype(np.float32)
+
+
+def published_deviation(values: sparse.csr_matrix, *, counts: bool) -> NDArray[np.float32]:
+    """Standard deviation of each gene before :func:`published_scaling` divides by it."""
+    deviation: NDArray[np.float32] = _per_10k(values, counts=counts).std(axis=0)
+    return deviation
+
+
+def _per_10k(values: sparse.csr_matrix, *, counts: bool) -> NDArray[np.float32]:
+    dense: NDArray[np.float32] = values.toarray().astype(np.float32)
     if counts:
         dense *= 1e4 / np.maximum(dense.sum(axis=1, keepdims=True), 1)
-    deviation = dense.std(axis=0)
-    return np.minimum(dense / np.where(deviation > 0, deviation, 1), 10).astype(np.float32)
+    return dense

@@ -48,7 +48,9 @@ def gene_semantics(
     ----------
     data
         AnnData, or SpatialData with such a table: spots x genes, gene names (human or mouse: symbols, previous symbols,
-        aliases, Ensembl ids) in ``var_names``, counts in ``X`` or a layer. Spatial coordinates are not needed.
+        aliases, Ensembl ids) in ``var_names``, counts in ``X`` or a layer. Spatial coordinates are not needed. Counts
+        on disk (a backed AnnData) or in a dask array are read a piece at a time; results are written into the object in
+        memory, as :func:`semst.tl.cluster` says.
     mode
         ``"genes"`` (default): vectors of genes, averaged in each spot; the cost grows with the genes. ``"spots"``: the
         names of the genes most expressed in a spot make up one text, which an encoder reads; the cost grows with the

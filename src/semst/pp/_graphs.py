@@ -75,6 +75,43 @@ def widen(graph: sparse.csr_matrix) -> sparse.csr_matrix:
     return _binary(graph + graph @ graph)
 
 
+def steps_around(graph: sparse.csr_matrix, spots: NDArray[np.int64], steps: int) -> sparse.csr_matrix:
+    """Connect some spots with all spots at most so many steps away: those rows of the graph, widened, and no others.
+
+    Parameters
+    ----------
+    graph
+        ``(n, n)`` CSR of ones, symmetric, no self loops.
+    spots
+        ``(m,)`` indices.
+    steps
+        At least 1.
+
+    Returns
+    -------
+    ``(m, n)`` CSR of ones; no spot is connected with itself.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> path = sparse.csr_matrix(np.array([[0, 1, 0, 0], [1, 0, 1, 0], [0, 1, 0, 1], [0, 0, 1, 0]]))
+    >>> steps_around(path, np.array([0]), 2).toarray().astype(int)
+    array([[0, 1, 1, 0]])
+    """
+    rows: Any = graph
+    around = rows[spots]
+    itself = sparse.csr_matrix(
+        (np.ones(spots.size, dtype=np.float32), (np.arange(spots.size), spots)), shape=around.shape
+    )
+    for _ in range(steps - 1):
+        around = sparse.csr_matrix(around + around @ graph)
+        around.data[:] = 1
+    around = sparse.csr_matrix(around - around.multiply(itself))
+    around.eliminate_zeros()
+    result: sparse.csr_matrix = around
+    return result
+
+
 def expression_graph(features: NDArray[np.float32], *, n_neighbors: int = 15, random_state: int) -> sparse.csr_matrix:
     """Connect each spot with those of most similar expression, by cosine.
 

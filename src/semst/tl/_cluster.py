@@ -26,7 +26,7 @@ from semst.tl._modulation import pooling_of
 from semst.tl._recipe import recipe_for
 from semst.tl._refine import refine as refine_labels
 from semst.tl._sections import Tissue, choose_genes
-from semst.tl._select import choose, judge, tightest
+from semst.tl._select import Bench, choose, judge, tightest
 from semst.tl._stability import stability
 from semst.tl._train import train
 
@@ -75,7 +75,10 @@ def cluster(
     Parameters
     ----------
     data
-        AnnData, or SpatialData with such a table: spots x genes with raw counts, and where the spots lie.
+        AnnData, or SpatialData with such a table: spots x genes with raw counts, and where the spots lie. Counts that
+        lie on disk (a backed AnnData) or in a dask array are read a piece at a time and stay there; the results are
+        written into the object in memory, which of a backed AnnData ``adata.write()`` brings to disk (opened with
+        ``backed="r+"``; else ``adata.write_h5ad(path)``).
     n_clusters
         Number of domains, at least 2; exactly so many are returned. The default None chooses the number between 2 and
         15 that is most stable when only half of the molecules are looked at, see Notes and :func:`semst.pl.stability`.
@@ -121,7 +124,8 @@ def cluster(
     key_added
         Name of all that is written.
     copy
-        Return a copy with the results and leave ``data`` alone; the default writes into ``data``.
+        Return a copy with the results and leave ``data`` alone; the default writes into ``data``. The copy of a backed
+        AnnData is in memory.
 
     Returns
     -------
@@ -140,8 +144,8 @@ def cluster(
         ``versions``; and where the number of domains was chosen, ``stability``: ``"n_clusters"`` int64 ``(m,)``,
         the numbers that were tried, and ``"values"`` float64 ``(m, splits)``, at most 1.
 
-    With semantics, for :func:`semst.pl.modulation`, which explains the numbers; without them, those of an earlier run
-    are taken away:
+    With semantics and up to 20 000 spots, for :func:`semst.pl.modulation`, which explains the numbers; else those of
+    an earlier run are taken away:
 
     ``obs[key_added + "_alpha"]``, ``obs[key_added + "_beta"]``
         float32, at least 0: size of the factor and of the shift that meaning gave to the spot, beyond what all spots
@@ -181,6 +185,13 @@ def cluster(
     principal components by a Gaussian mixture from two starts: 128 partitions. Each is judged by how well it agrees
     with the others and by how well the domains around a spot explain its counts; the consensus of the best eighth is
     returned. Genes that are zero in all spots are left out.
+
+    Above 20 000 spots cost and memory grow with their number alone. The principal components, the mixtures and the
+    Moran's I of genes are fitted on a random 20 000 spots and applied to all, and partitions are judged by such a
+    sample (so is ``score``). A network takes each step on a tile of about 5 000 spots, made up of eight patches from
+    all over the tissue, and then reads every tile once. Each tile brings along the spots around its own that two graph
+    convolutions hear of, so that neighbours in place count as on the whole tissue; neighbours in expression are sought
+    inside the tile. The number of domains, where it is not given, is chosen on four such tiles.
 
     With ``n_clusters=None`` the molecules are dealt to two halves, three times, and partitioned apart into 2, 3, ...
     domains. That number is taken whose partition of one half agrees best (adjusted Rand index) with those of the other
@@ -228,7 +239,7 @@ def cluster(
     cut_by = partition or recipe.partition
     graph = spatial_graph(table, checked.coordinates, n_neighbors=n_neighbors)
     genes = choose_genes(checked.counts, graph, recipe, n_top_genes=n_top_genes)
-    tissue = Tissue(checked.counts, graph, semantics, genes)
+    tissue = Tissue(checked.counts, graph, semantics, genes, checked.coordinates)
     trained = train(
         tissue,
         recipe,
@@ -244,10 +255,10 @@ def cluster(
         n_clusters = curve.best
         logger.info("the most stable number of domains is %d; see semst.pl.stability.", n_clusters)
     partitions = members(trained.latents, recipe, n_clusters, partition=cut_by, random_state=random_state)
-    around = widen(widen(graph))
+    bench = Bench.of(checked.counts, graph, random_state=random_state)
     if recipe.selection == "consensus":
         with threadpool_limits(1):
-            labels = choose(partitions, n_clusters, counts=checked.counts, graph=around, random_state=random_state)
+            labels = choose(partitions, n_clusters, **vars(bench), random_state=random_state)
     else:
         labels = tightest(partitions, n_clusters, latent=trained.latent)
     if refine:
@@ -265,7 +276,7 @@ def cluster(
         write_semantics(table, fresh, key=SEMANTICS.base)
     facts: dict[str, Any] = {
         "params": options.params(),
-        "score": judge(labels, counts=checked.counts, graph=around),
+        "score": judge(labels, **vars(bench)),
         "n_clusters": n_clusters,
         "n_partitions": len(partitions),
         "n_genes": int(genes.size),

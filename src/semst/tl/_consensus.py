@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from semst.tl._partition import kmeans, mixture
+from semst.pp._sample import chunks, sample
+from semst.tl._rules import partition_all
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
 _STARTS = 5  # of the mixture, before k-means takes over
 
 
-def indicator(labels: NDArray[np.int64]) -> NDArray[np.float32]:
+def indicator(labels: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
     """One column for each group, one where a spot belongs to it: ``(n, k)`` float32."""
-    return np.eye(labels.max() + 1, dtype=np.float32)[labels]
+    columns: NDArray[np.float32] = np.eye(int(labels.max()) + 1, dtype=np.float32)[labels]
+    return columns
 
 
-def majority(labels: NDArray[np.int64], graph: sparse.csr_matrix) -> NDArray[np.int64]:
+def majority(
+    labels: NDArray[np.integer[Any]], graph: sparse.csr_matrix, spots: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
     """Give each spot the label most frequent among its neighbours and itself; its own where it is tied for first.
 
     Parameters
@@ -32,16 +36,19 @@ def majority(labels: NDArray[np.int64], graph: sparse.csr_matrix) -> NDArray[np.
     labels
         ``(n,)``.
     graph
-        ``(n, n)`` CSR of ones without self loops.
+        ``(n, n)`` CSR of ones without self loops; ``(m, n)`` where ``spots`` are given.
+    spots
+        ``(m,)`` spots whose rows the graph has; the default is all of them.
     """
     members = indicator(labels)
-    votes = graph @ members + members
-    votes[np.arange(labels.size), labels] += 0.5
+    own = labels if spots is None else labels[spots]
+    votes = graph @ members + (members if spots is None else members[spots])
+    votes[np.arange(own.size), own] += 0.5
     chosen: NDArray[np.int64] = votes.argmax(axis=1).astype(np.int64)
     return chosen
 
 
-def explained(labels: NDArray[np.int64], counts: sparse.csr_matrix) -> float:
+def explained(labels: NDArray[np.integer[Any]], counts: sparse.csr_matrix) -> float:
     r"""How much better the counts are told by the profile of each spot's domain than by one profile for all.
 
     .. math::
@@ -65,7 +72,9 @@ def explained(labels: NDArray[np.int64], counts: sparse.csr_matrix) -> float:
     return float((totals * np.log(share / whole)).sum() / totals.sum())
 
 
-def consensus(partitions: Sequence[NDArray[np.int64]], n_clusters: int, *, random_state: int) -> NDArray[np.int64]:
+def consensus(
+    partitions: Sequence[NDArray[np.integer[Any]]], n_clusters: int, *, random_state: int
+) -> NDArray[np.int64]:
     r"""Find the partition that many partitions agree on.
 
     Each group is a column of ones and zeros, divided by the square root of its size; the leading ``n_clusters - 1``
@@ -87,26 +96,36 @@ def consensus(partitions: Sequence[NDArray[np.int64]], n_clusters: int, *, rando
     Strehl & Ghosh, *Journal of Machine Learning Research* 3, 2002 (cluster ensembles); Fern & Brodley, *ICML* 2004
     (the spectral form).
     """
-    columns = np.concatenate([_weighted(labels) for labels in partitions], axis=1)
-    columns -= columns.mean(axis=0)
+    n = partitions[0].size
+    some = sample(n, random_state)
+    sizes = [np.bincount(labels[some], minlength=int(labels.max()) + 1) for labels in partitions]
+    columns = _columns([labels[some] for labels in partitions], sizes)
+    mean = columns.mean(axis=0)
+    columns -= mean
     gram = columns.T.astype(np.float64) @ columns
     values, vectors = np.linalg.eigh(gram)
     # Columns times eigenvectors: the singular vectors times the singular values.
-    places = columns @ vectors[:, ::-1][:, : max(n_clusters - 1, 1)]
+    leading = vectors[:, ::-1][:, : max(n_clusters - 1, 1)]
     scale = np.sqrt(len(columns) / max(values[-1], 1e-12))
-    return _exactly((places * scale).astype(np.float32), n_clusters, random_state=random_state)
+    places = np.concatenate(
+        [
+            (((_columns([labels[rows] for labels in partitions], sizes) - mean) @ leading) * scale).astype(np.float32)
+            for rows in chunks(n)
+        ]
+    )
+    return _exactly(places, n_clusters, random_state=random_state)
 
 
 def _exactly(points: NDArray[np.float32], n_clusters: int, *, random_state: int) -> NDArray[np.int64]:
     """Cut points into exactly so many groups: a mixture may leave one empty, then another start is tried."""
     for start in range(random_state, random_state + _STARTS):
-        labels = mixture(points, n_clusters, random_state=start)
+        labels = partition_all(points, n_clusters, partition="mixture", random_state=start)
         if np.unique(labels).size == n_clusters:
             return labels
-    return kmeans(points, n_clusters, random_state=random_state)
+    return partition_all(points, n_clusters, partition="kmeans", random_state=random_state)
 
 
-def agreement(labels: NDArray[np.int64], partitions: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
+def agreement(labels: NDArray[np.integer[Any]], partitions: Sequence[NDArray[np.integer[Any]]]) -> NDArray[np.float32]:
     """Share of partitions that put a spot where ``labels`` puts it, after matching groups by largest overlap.
 
     Returns
@@ -123,8 +142,13 @@ def agreement(labels: NDArray[np.int64], partitions: Sequence[NDArray[np.int64]]
     return (agreeing / len(partitions)).astype(np.float32)
 
 
-def _weighted(labels: NDArray[np.int64]) -> NDArray[np.float32]:
-    members = indicator(labels)
-    members = members[:, members.any(axis=0)]
-    weighted: NDArray[np.float32] = members / np.sqrt(members.sum(axis=0))
-    return weighted
+def _columns(partitions: Sequence[NDArray[np.integer[Any]]], sizes: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
+    """Columns of the groups that are not empty, side by side, each divided by the root of its size."""
+    columns: NDArray[np.float32] = np.concatenate(
+        [
+            np.eye(size.size, dtype=np.float32)[labels][:, size > 0] / np.sqrt(size[size > 0].astype(np.float32))
+            for labels, size in zip(partitions, sizes, strict=True)
+        ],
+        axis=1,
+    )
+    return columns

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from semst.pp._sample import chunks, is_large, sample
 from semst.tl._device import cores
 from semst.tl._partition import PARTITIONS, Partition
+from semst.tl._rules import rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +26,7 @@ def members(
     *,
     partition: Partition,
     random_state: int,
-) -> list[NDArray[np.int64]]:
+) -> Sequence[NDArray[np.integer[Any]]]:
     """Cut every latent, at every number of components the recipe names.
 
     Parameters
@@ -42,8 +44,11 @@ def members(
 
     Returns
     -------
-    Partitions, each ``(n,)`` int64 labels from 0 without gaps.
+    Partitions, each ``(n,)`` int64 labels from 0 without gaps; int16 on large tissue, where the groups are those of a
+    sample of the spots, to which the others are assigned.
     """
+    if is_large(len(latents[0])):
+        return _members_of_sample(latents, recipe, n_clusters, partition=partition, random_state=random_state)
     points = [
         components[:, :width] if width else latent
         for latent in latents
@@ -60,9 +65,61 @@ def members(
         return list(executor.map(cut, [(each, start) for each in points for start in range(recipe.starts)]))
 
 
+def _members_of_sample(
+    latents: Sequence[NDArray[np.float32]],
+    recipe: Recipe,
+    n_clusters: int,
+    *,
+    partition: Partition,
+    random_state: int,
+) -> list[NDArray[np.int16]]:
+    """Fit every partition on the same sample of spots, and assign all spots in one pass over each latent."""
+    known = sample(len(latents[0]), random_state)
+
+    def cut(latent: NDArray[np.float32]) -> list[NDArray[np.int16]]:
+        some = latent[known]
+        mean, axes = _axes(some)
+        turned = ((some - mean) @ axes).astype(np.float32)
+        weights, offsets = [], []
+        for width in sorted({min(width, latent.shape[1]) for width in recipe.member_components}):
+            points, turn = (turned[:, :width], axes[:, :width]) if width else (some - mean, np.eye(latent.shape[1]))
+            for start in range(recipe.starts):
+                fitted = rule(
+                    points.astype(np.float32), n_clusters, partition=partition, random_state=random_state + start
+                )
+                weights.append(turn @ fitted.weights)
+                offsets.append(fitted.offsets - mean @ weights[-1])
+        return _assign(latent, weights, offsets)
+
+    with threadpool_limits(1), ThreadPoolExecutor(cores()) as executor:
+        return [labels for found in executor.map(cut, latents) for labels in found]
+
+
+def _assign(
+    latent: NDArray[np.float32], weights: list[NDArray[np.float64]], offsets: list[NDArray[np.float64]]
+) -> list[NDArray[np.int16]]:
+    """Follow several linear rules with as many groups each, all in one product; labels have no gaps."""
+    groups = offsets[0].size
+    labels = np.empty((len(weights), len(latent)), dtype=np.int16)
+    together, threshold = np.concatenate(weights, axis=1).astype(np.float32), np.concatenate(offsets)
+    for some in chunks(len(latent)):
+        scores = latent[some] @ together + threshold
+        labels[:, some] = scores.reshape(-1, len(weights), groups).argmax(axis=2).T
+    for each in labels:
+        used = np.bincount(each, minlength=groups) > 0
+        each[:] = (np.cumsum(used) - 1)[each]
+    return list(labels)
+
+
+def _axes(latent: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean of a latent and its principal axes in columns, by the small covariance matrix."""
+    mean = latent.mean(axis=0, dtype=np.float64)
+    centred = latent.astype(np.float64) - mean
+    return mean, np.linalg.eigh(centred.T @ centred)[1][:, ::-1]
+
+
 def _components(latent: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Principal components of a latent, by the small covariance matrix; signs do not matter to a partition."""
-    centred = latent.astype(np.float64) - latent.mean(axis=0, dtype=np.float64)
-    _, vectors = np.linalg.eigh(centred.T @ centred)
-    result: NDArray[np.float32] = (centred @ vectors[:, ::-1]).astype(np.float32)
+    """Principal components of a latent; signs do not matter to a partition."""
+    mean, axes = _axes(latent)
+    result: NDArray[np.float32] = ((latent.astype(np.float64) - mean) @ axes).astype(np.float32)
     return result

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+    from sklearn.mixture import GaussianMixture
 
 Partition = Literal["mixture", "kmeans", "leiden"]
 
-_FIT_ON = 50_000  # spots; more are assigned to the groups of a random subset of so many
 _MAX_TRIALS = 40  # resolutions tried by leiden; halving an interval 40 times exhausts its precision
 
 
@@ -27,18 +27,21 @@ def mixture(points: NDArray[np.float32], n_clusters: int, *, random_state: int) 
     ----------
     Scrucca et al., *The R Journal* 8, 2016.
     """
+    model = fit_mixture(points, n_clusters, random_state=random_state)
+    labels: NDArray[np.int64] = model.predict(points.astype(model.means_.dtype, copy=False)).astype(np.int64)
+    return labels
+
+
+def fit_mixture(points: NDArray[np.float32], n_clusters: int, *, random_state: int) -> GaussianMixture:
+    """Fit the model of :func:`mixture`."""
     from sklearn.mixture import GaussianMixture
 
     model = GaussianMixture(n_clusters, covariance_type="tied", random_state=random_state, reg_covar=_ridge(points))
-    sample = _sample(len(points), random_state)
     try:
-        model.fit(points[sample])
+        return model.fit(points)
     except ValueError:
         # Groups that are nearly points: their covariance is lost in single precision.
-        points = points.astype(np.float64)
-        model.fit(points[sample])
-    labels: NDArray[np.int64] = model.predict(points).astype(np.int64)
-    return labels
+        return model.fit(points.astype(np.float64))
 
 
 def kmeans(points: NDArray[np.float32], n_clusters: int, *, random_state: int) -> NDArray[np.int64]:
@@ -46,8 +49,7 @@ def kmeans(points: NDArray[np.float32], n_clusters: int, *, random_state: int) -
     from sklearn.cluster import KMeans
 
     model = KMeans(n_clusters, random_state=random_state, n_init=1)
-    sample = _sample(len(points), random_state)
-    labels: NDArray[np.int64] = model.fit(points[sample]).predict(points).astype(np.int64)
+    labels: NDArray[np.int64] = model.fit(points).predict(points).astype(np.int64)
     return labels
 
 
@@ -103,13 +105,6 @@ PARTITIONS: dict[Partition, Callable[..., NDArray[np.int64]]] = {
     "kmeans": kmeans,
     "leiden": leiden,
 }
-
-
-def _sample(size: int, random_state: int) -> NDArray[np.int64]:
-    """Choose which spots a model is fitted on: all, or a random subset where there are very many."""
-    if size <= _FIT_ON:
-        return np.arange(size)
-    return np.sort(np.random.default_rng(random_state).choice(size, _FIT_ON, replace=False))
 
 
 def _ridge(points: NDArray[np.float32]) -> float:

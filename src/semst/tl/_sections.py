@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from semst.pp._expression import Transform
     from semst.tl._recipe import Recipe, View
 
-_GRAPH_COMPONENTS = 20  # principal components whose cosine tells which spots express the same
+GRAPH_COMPONENTS = 20  # principal components whose cosine tells which spots express the same
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,15 @@ class Tissue:
         ``(n, m)`` float32, or None.
     genes
         Indices of the genes that are used.
+    places
+        ``(n, 2)`` coordinates, which large tissue is cut by.
     """
 
     counts: sparse.csr_matrix
     graph: sparse.csr_matrix
     semantics: NDArray[np.float32] | None
     genes: NDArray[np.int64]
+    places: NDArray[np.float64] | None = None
 
 
 def choose_genes(
@@ -95,7 +98,7 @@ def section(
     chosen: Any = tissue.counts[:, tissue.genes]
     graph = rings(tissue.graph, view.rings)
     adjacency = normalised_adjacency(graph)
-    told = (adjacency @ torch.from_numpy(read)).numpy()[:, :_GRAPH_COMPONENTS] if recipe.n_components else read
+    told = (adjacency @ torch.from_numpy(read)).numpy()[:, :GRAPH_COMPONENTS] if recipe.n_components else read
     alike = expression_graph(told, n_neighbors=recipe.expression_neighbors, random_state=random_state)
     return Section(
         features=torch.from_numpy(read),

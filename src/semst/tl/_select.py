@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from semst.pp._graphs import steps_around, widen
+from semst.pp._sample import is_large, sample
 from semst.tl._consensus import consensus, explained, indicator, majority
 
 if TYPE_CHECKING:
@@ -20,11 +23,12 @@ _FEWEST = 4  # or as many as this
 
 
 def choose(
-    partitions: Sequence[NDArray[np.int64]],
+    partitions: Sequence[NDArray[np.integer[Any]]],
     n_clusters: int,
     *,
     counts: sparse.csr_matrix,
     graph: sparse.csr_matrix,
+    spots: NDArray[np.int64] | None = None,
     random_state: int,
 ) -> NDArray[np.int64]:
     """Find the consensus of the partitions that agree with the others and explain the counts.
@@ -45,6 +49,9 @@ def choose(
         ``(n, g)`` CSR.
     graph
         ``(n, n)`` CSR of ones without self loops: who votes for whom.
+    spots
+        ``(m,)`` spots by which partitions are judged and compared, where ``counts`` and ``graph`` have rows for these
+        alone; the default is all.
     random_state
         Seed of the mixtures.
 
@@ -60,14 +67,15 @@ def choose(
     complete = [np.unique(labels).size == n_clusters for labels in partitions]
     if not any(complete):
         raise too_few_groups(n_clusters)
-    explains = np.array([judge(labels, counts=counts, graph=graph) for labels in partitions])
-    score = _WEIGHT * _standardised(explains) + _standardised(similarity(partitions).mean(axis=1))
+    explains = np.array([judge(labels, counts=counts, graph=graph, spots=spots) for labels in partitions])
+    compared = partitions if spots is None else [labels[spots] for labels in partitions]
+    score = _WEIGHT * _standardised(explains) + _standardised(similarity(compared).mean(axis=1))
     # A stable sort keeps ties in order, so that the choice does not depend on the machine.
     ranked = np.argsort(-score, kind="stable")
     kept = ranked[: max(len(partitions) // _KEPT, _FEWEST)]
     labels = consensus([partitions[i] for i in kept], n_clusters, random_state=random_state)
     if np.unique(labels).size < n_clusters:  # spots that no mixture tells apart
-        best: NDArray[np.int64] = partitions[next(i for i in ranked if complete[i])]
+        best: NDArray[np.int64] = partitions[next(i for i in ranked if complete[i])].astype(np.int64, copy=False)
         return best
     return labels
 
@@ -84,7 +92,7 @@ def too_few_groups(n_clusters: int) -> ValueError:
 
 
 def tightest(
-    partitions: Sequence[NDArray[np.int64]], n_clusters: int, *, latent: NDArray[np.float32]
+    partitions: Sequence[NDArray[np.integer[Any]]], n_clusters: int, *, latent: NDArray[np.float32]
 ) -> NDArray[np.int64]:
     """Find the partition into ``n_clusters`` groups with the least variance of the latent ``(n, d)`` inside them.
 
@@ -97,20 +105,65 @@ def tightest(
     if not complete:
         raise too_few_groups(n_clusters)
 
-    def spread(labels: NDArray[np.int64]) -> float:
-        members = indicator(labels)
-        means = (members.T @ latent) / np.maximum(members.sum(axis=0), 1)[:, None]
-        return float(np.square(latent - means[labels]).sum())
+    some = sample(len(latent), 0)
+    points = latent[some]
 
-    return min(complete, key=spread)
+    def spread(labels: NDArray[np.integer[Any]]) -> float:
+        members = indicator(labels[some])
+        means = (members.T @ points) / np.maximum(members.sum(axis=0), 1)[:, None]
+        return float(np.square(points - means[labels[some]]).sum())
+
+    return min(complete, key=spread).astype(np.int64, copy=False)
 
 
-def judge(labels: NDArray[np.int64], *, counts: sparse.csr_matrix, graph: sparse.csr_matrix) -> float:
+def judge(
+    labels: NDArray[np.integer[Any]],
+    *,
+    counts: sparse.csr_matrix,
+    graph: sparse.csr_matrix,
+    spots: NDArray[np.int64] | None = None,
+) -> float:
     """How well the domains around each spot explain its counts, in nats per molecule."""
-    return explained(majority(labels, graph), counts)
+    return explained(majority(labels, graph, spots), counts)
 
 
-def similarity(partitions: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
+@dataclass(frozen=True)
+class Bench:
+    """Where partitions are judged, as :func:`choose` and :func:`judge` take it.
+
+    Parameters
+    ----------
+    counts
+        ``(m, g)`` CSR.
+    graph
+        ``(m, n)`` CSR of ones without self loops: the spots at most four steps away.
+    spots
+        ``(m,)``, or None where they are all.
+    """
+
+    counts: sparse.csr_matrix
+    graph: sparse.csr_matrix
+    spots: NDArray[np.int64] | None = None
+
+    @classmethod
+    def of(cls, counts: sparse.csr_matrix, graph: sparse.csr_matrix, *, random_state: int) -> Bench:
+        """Take all spots, or on large tissue a random sample of them, with all the spots around each.
+
+        Parameters
+        ----------
+        counts, graph
+            Of the tissue: ``(n, g)``, and ``(n, n)`` the spatial graph.
+        random_state
+            Seed of the sample.
+        """
+        if not is_large(graph.shape[0]):
+            return cls(counts, widen(widen(graph)))
+        spots = sample(graph.shape[0], random_state)
+        rows: Any = counts
+        return cls(rows[spots], steps_around(graph, spots, 4), spots)
+
+
+def similarity(partitions: Sequence[NDArray[np.integer[Any]]]) -> NDArray[np.float64]:
     """Adjusted Rand index of every pair of partitions, ``(m, m)``, from one product of all their indicators.
 
     References

@@ -10,12 +10,16 @@ import torch
 from scipy import sparse
 
 from semst.nn import normalised_adjacency
+from semst.pp._sample import is_large
 from semst.tl._members import members
 from semst.tl._recipe import DEFAULT, View
 from semst.tl._sections import features, rings
 from semst.tl._select import similarity
+from semst.tl._tissue_tiles import extract
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from semst.tl._partition import Partition
@@ -72,13 +76,15 @@ def stability(tissue: Tissue, *, partition: Partition, random_state: int) -> Sta
     partition
         How they are cut.
     random_state
-        Seed of the split and of the partitions.
+        Seed of the split and of the partitions; and, on large tissue, of the patches that are looked at.
 
     References
     ----------
     Neufeld et al., *Biostatistics* 25, 2024 (binomial thinning of counts); Varrone et al., *Nature Genetics* 56, 2024
     (CellCharter: agreement of neighbouring numbers of clusters).
     """
+    if is_large(tissue.counts.shape[0]):
+        tissue = extract(tissue, random_state)
     highest = max(min(_MOST, tissue.counts.shape[0] // _SPOTS_PER_DOMAIN), 3)
     numbers = range(2, highest + 1)
     generator = np.random.default_rng(random_state)
@@ -121,7 +127,7 @@ def _latents(half: Tissue, random_state: int) -> list[NDArray[np.float32]]:
     return latents
 
 
-def _agreement(partitions: list[NDArray[np.int64]], others: list[NDArray[np.int64]]) -> float:
+def _agreement(partitions: Sequence[NDArray[np.integer[Any]]], others: Sequence[NDArray[np.integer[Any]]]) -> float:
     """Mean adjusted Rand index of each partition with each of the others."""
     n = len(partitions)
-    return float(similarity(partitions + others)[:n, n:].mean())
+    return float(similarity([*partitions, *others])[:n, n:].mean())

@@ -1,4 +1,4 @@
-"""A network for each view: on small tissue side by side, one on each core."""
+"""A network for each view, side by side, one on each core."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import torch
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from semst.nn import Architecture, SemSTNetwork, fit
-from semst.nn._modulation import modulation
+from semst.nn import Architecture, SemSTNetwork, fit, modulation
+from semst.pp._sample import is_large
 from semst.tl._device import cores
 from semst.tl._modulation import Collected
 from semst.tl._sections import features, section
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
     _Result: TypeAlias = tuple[Fitted, Modulation | None]
 
-_SIDE_BY_SIDE_UP_TO = 10_000  # spots
-
 
 @dataclass(frozen=True)
 class Trained:
@@ -49,13 +47,13 @@ class Trained:
     history
         Terms of the loss, ``(epochs,)`` float64, averaged over networks.
     modulated
-        What FSM did in all networks together; None without semantics.
+        What FSM did in all networks together; None without semantics, and on large tissue, where it is not kept.
     """
 
     latents: list[NDArray[np.float32]]
     latent: NDArray[np.float32]
     history: dict[str, NDArray[np.float64]]
-    modulated: Modulated | None
+    modulated: Modulated | None = None
 
 
 def train(
@@ -69,6 +67,18 @@ def train(
     progress: bool,
 ) -> Trained:
     """Train the network of every view of a recipe; see :func:`semst.tl.cluster` for the arguments."""
+    if is_large(tissue.counts.shape[0]):
+        from semst.tl._train_tiles import train_large
+
+        return train_large(
+            tissue,
+            recipe,
+            likelihood=likelihood,
+            convolution=convolution,
+            device=device,
+            random_state=random_state,
+            progress=progress,
+        )
     generators = [np.random.default_rng(seed) for seed in np.random.SeedSequence(random_state).spawn(len(recipe.views))]
     sections = _sections(tissue, recipe, likelihood=likelihood, random_state=random_state)
     smoothed: list[NDArray[np.float32]] = []
@@ -77,7 +87,7 @@ def train(
     waiting: deque[Future[_Result]] = deque()
     with (
         tqdm(total=len(recipe.views) * recipe.plan.epochs, desc="semst", unit="epoch", disable=not progress) as bar,
-        _workers(tissue.counts.shape[0], device) as (submit, stop),
+        _workers(device) as (submit, stop),
     ):
 
         def on_epoch() -> None:
@@ -135,15 +145,15 @@ def _sections(tissue: Tissue, recipe: Recipe, *, likelihood: Likelihood, random_
 
 
 @contextmanager
-def _workers(n_spots: int, device: torch.device) -> Iterator[tuple[Callable[..., Future[_Result]], Event]]:
+def _workers(device: torch.device) -> Iterator[tuple[Callable[..., Future[Any]], Event]]:
     """Give a way to start a training, and a sign that makes all trainings end after their epoch.
 
-    On small tissue each network trains on a core of its own: two threads on one network gain a tenth, and lose a factor
-    of ten where another process keeps a core busy, because each of the many small products waits for the slower thread.
-    Large tissue and GPUs train one network after the other.
+    Each network trains on a core of its own: two threads on one network gain a tenth, and lose a factor of ten where
+    another process keeps a core busy, because each of the many small products waits for the slower thread. A GPU trains
+    one network after the other.
     """
     stop = Event()
-    if device.type != "cpu" or n_spots > _SIDE_BY_SIDE_UP_TO:
+    if device.type != "cpu":
         yield _at_once, stop
         return
     threads = torch.get_num_threads()

@@ -1,0 +1,177 @@
+"""A large tissue in one view, as tiles that are prepared when they are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from semst.nn import Section, edge_pairs, normalised_adjacency
+from semst.nn._adjacency import as_tensor
+from semst.nn._tiles import cut, deal, halo, part
+from semst.pp._expression import deviations, unit_variance
+from semst.pp._graphs import expression_graph
+from semst.pp._reader import reader
+from semst.pp._sample import ENOUGH, sample
+from semst.tl._sections import GRAPH_COMPONENTS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from scipy import sparse
+
+    from semst.nn import Convolution, Likelihood
+    from semst.tl._recipe import Recipe, View
+    from semst.tl._sections import Tissue
+
+TILE = 5_000  # spots: about an ordinary section; finding spots of like expression is quadratic in it
+_PATCHES = 8  # from which a tile is made up
+
+
+def dealt(tissue: Tissue, random_state: int) -> list[NDArray[np.int64]]:
+    """Give the spots of each tile of a tissue: every spot is in one, and every tile comes from all over the tissue.
+
+    Parameters
+    ----------
+    tissue
+        With places.
+    random_state
+        Seed.
+    """
+    assert tissue.places is not None  # for the type checker
+    n_tiles = max(round(len(tissue.places) / TILE), 1)
+    return deal(cut(tissue.places, _PATCHES * n_tiles), n_tiles, generator=np.random.default_rng(random_state))
+
+
+def extract(tissue: Tissue, random_state: int) -> Tissue:
+    """Give some patches of a large tissue, as many spots as a small one has, as a tissue of their own."""
+    tiles = dealt(tissue, random_state)[: ENOUGH // TILE]
+    spots = np.sort(np.concatenate(tiles))
+    rows: Any = tissue.counts
+    return replace(
+        tissue,
+        counts=rows[spots],
+        graph=part(tissue.graph, spots),
+        semantics=None if tissue.semantics is None else tissue.semantics[spots],
+        places=None if tissue.places is None else tissue.places[spots],
+    )
+
+
+class TissueTiles:
+    """A view of a large tissue, tile by tile.
+
+    The network is one on the whole tissue: neighbours in place are those of the whole tissue, whatever tile they are in
+    (each tile brings along the spots around its own, see :func:`semst.nn._tiles.halo`). Neighbours in expression are
+    sought inside the tile, which comes from all over the tissue: that is what makes the cost linear.
+
+    Parameters
+    ----------
+    tissue
+        With places.
+    view
+        How it is looked at.
+    recipe
+        Says what the network reads.
+    tiles
+        :func:`dealt`.
+    adjacency
+        ``(n, n)`` SciPy CSR: :func:`semst.nn._adjacency.normalise` of the view's spatial graph.
+    likelihood, convolution
+        Of the network.
+    random_state
+        Seed of the sample of spots by which features and semantics are scaled.
+    """
+
+    def __init__(
+        self,
+        tissue: Tissue,
+        view: View,
+        recipe: Recipe,
+        *,
+        tiles: list[NDArray[np.int64]],
+        adjacency: sparse.csr_matrix,
+        likelihood: Likelihood,
+        convolution: Convolution,
+        random_state: int,
+    ) -> None:
+        self.tissue, self.recipe, self.spots, self.adjacency = tissue, recipe, tiles, adjacency
+        # The plain mean of SAGE also asks the outermost spots how many neighbours they have.
+        self._hops = 3 if convolution == "sage" else 2
+        self._random_state = random_state
+        self._alike: dict[int, torch.Tensor] = {}
+        self._counts: Any = tissue.counts
+        chosen = sample(len(adjacency.indptr) - 1, random_state)
+        some = self._counts[chosen]
+        self._read = reader(
+            some,
+            tissue.genes,
+            transform=view.transform,
+            n_components=recipe.n_components,
+            normalise=likelihood != "gaussian",
+            random_state=random_state,
+        )
+        self._deviation = deviations(some[:, tissue.genes]) if likelihood == "gaussian" else None
+        if tissue.semantics is not None:
+            self._mean = tissue.semantics.mean(axis=0, dtype=np.float64).astype(np.float32)
+            rows: Any = adjacency[chosen]
+            smooth = rows @ tissue.semantics - np.outer(np.asarray(rows.sum(axis=1)), self._mean)
+            self._centre = smooth.mean(axis=0)
+            self._scale = max(float(smooth.std(axis=0, ddof=1).mean()), 1e-8)
+
+    def __len__(self) -> int:
+        return len(self.spots)
+
+    def __getitem__(self, number: int) -> Section:
+        """Prepare a tile."""
+        own = self.spots[number]
+        read = halo(self.adjacency, own, self._hops)
+        near = part(self.adjacency, read)
+        inner = np.searchsorted(read, own)
+        spatial, features = as_tensor(near), torch.from_numpy(self._read(self._counts[read]))
+        return Section(
+            features=features,
+            spatial=spatial,
+            expression=self._expression(number, features, spatial, inner),
+            neighbours=edge_pairs(part(near, inner)),
+            counts=self._observed(own),
+            semantics=self._semantics(read, spatial, inner),
+            inner=torch.from_numpy(inner),
+        )
+
+    def _expression(
+        self, number: int, features: torch.Tensor, spatial: torch.Tensor, inner: NDArray[np.int64]
+    ) -> torch.Tensor:
+        """Connect spots of like expression; kept, because it takes longest and tiles come again."""
+        if number not in self._alike:
+            linear = self.recipe.n_components > 0
+            told = (spatial @ features[:, :GRAPH_COMPONENTS] if linear else features).numpy()[inner]
+            graph = expression_graph(
+                told, n_neighbors=self.recipe.expression_neighbors, random_state=self._random_state
+            )
+            self._alike[number] = normalised_adjacency(graph)
+        return self._alike[number]
+
+    def _observed(self, own: NDArray[np.int64]) -> sparse.csr_matrix:
+        counts: Any = self._counts[own]
+        if self.tissue.genes.size < counts.shape[1]:
+            counts = counts[:, self.tissue.genes]
+        observed: sparse.csr_matrix = counts if self._deviation is None else unit_variance(counts, self._deviation)
+        return observed
+
+    def _semantics(
+        self, read: NDArray[np.int64], spatial: torch.Tensor, inner: NDArray[np.int64]
+    ) -> torch.Tensor | None:
+        if self.tissue.semantics is None:
+            return None
+        smooth = (spatial @ torch.from_numpy(self.tissue.semantics[read] - self._mean)).numpy()[inner]
+        return torch.from_numpy((smooth - self._centre) / self._scale)
+
+    def share(self) -> torch.Tensor:
+        """Share of each gene in all counts of the tissue, ``(n_genes,)`` float32, above 0; as of a section."""
+        totals = np.asarray(self._counts.sum(axis=0), dtype=np.float64).ravel()[self.tissue.genes]
+        return torch.from_numpy((np.maximum(totals, 0.5) / max(totals.sum(), 1.0)).astype(np.float32))
+
+    def forget(self, number: int) -> None:
+        """Let go of what is kept of a tile."""
+        self._alike.pop(number, None)
