@@ -142,7 +142,7 @@ def read_counts(
             "name the layer that holds the raw counts with `layer`, or use `likelihood='gaussian'`."
         )
     elif table.n_obs and table.n_vars:
-        empty = np.flatnonzero(np.asarray(abs(counts).sum(axis=1)).ravel() == 0)
+        empty = np.flatnonzero(np.asarray(counts.sum(axis=1)).ravel() == 0)
         if empty.size:
             problems.add(
                 f"{empty.size} spots have no counts at all ({listed(table.obs_names[empty], limit=3)}); "

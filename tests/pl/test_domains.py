@@ -347,3 +347,86 @@ def test_real_tissue(name, real_file):
     assert sum(len(spots.get_offsets()) for spots in ax.collections) == adata.n_obs
     bars = [text.get_text() for text in ax.texts]
     assert bars == (["1 mm"] if name.startswith("dlpfc") else [])
+
+
+def name_domains(adata, names, key="semst"):
+    table = pd.DataFrame({"name": names, "account": ""})
+    table.index.name = "domain"
+    adata.uns[f"{key}_description"] = {"names": table, "terms": pd.DataFrame(), "params": {}, "versions": {}}
+
+
+LONG = "fast-spiking interneurons of the innermost layer of a very large cortex"
+
+
+def test_the_legend_names_domains_that_were_described(visium):
+    name_domains(visium, {"1": "white matter", "2": "no term fits", "3": LONG})
+    ax = semst.pl.domains(visium, names=True)
+    one, two, three = legend_of(ax)
+    assert (one, two) == ("1 white matter", "2")
+    assert three.replace("\n", " ") == f"3 {LONG}"
+    assert "\n" in three
+    assert list(legend_of(ax).values()) == list(PALETTE[:3])
+    assert list(spots_of(ax)) == ["1", "2", "3"]
+    assert list(legend_of(semst.pl.domains(visium))) == ["1", "2", "3"]
+    assert semst.pl.domains(visium, names=True, legend=False).get_legend() is None
+
+
+def test_of_several_keys_those_described_are_named_and_the_first_must_be(visium):
+    name_domains(visium, {"1": "white matter", "2": "no term fits", "3": "meninges"})
+    keys = ["semst", "ground_truth", "semst_confidence"]
+    ours, truth, _ = semst.pl.domains(visium, color=keys, names=True)
+    assert list(legend_of(ours)) == ["1 white matter", "2", "3 meninges"]
+    assert list(legend_of(truth)) == ["Layer1", "Layer2", "Layer10", "unlabelled"]
+    with pytest.raises(
+        KeyError, match=r"no description in uns\['ground_truth_desc.*describe\(adata, key='ground_truth'\)"
+    ):
+        semst.pl.domains(visium, color=["ground_truth", "semst"], names=True)
+    name_domains(visium, {"Layer1": "a", "Layer2": "b", "Layer10": "c"}, key="ground_truth")
+    truth, ours = semst.pl.domains(visium, color=["ground_truth", "semst"], names=True)
+    assert list(legend_of(truth)) == ["Layer1: a", "Layer2: b", "Layer10: c", "unlabelled"]
+    assert list(legend_of(ours)) == ["1 white matter", "2", "3 meninges"]
+
+
+def test_part_of_the_tissue_keeps_its_names(visium):
+    name_domains(visium, {"1": "white matter", "2": "meninges", "3": "pia", "4": "gone"})
+    part = visium[visium.obs["semst"] != "1"].copy()
+    assert list(legend_of(semst.pl.domains(part, names=True))) == ["2 meninges", "3 pia"]
+
+
+def test_a_description_of_other_domains_is_an_error(visium):
+    name_domains(visium, {"1": "white matter", "2": "meninges"})
+    with pytest.raises(
+        ValueError, match=r"has the domains '3', but those described are '1', '2'; run `semst.tl.describe"
+    ):
+        semst.pl.domains(visium, names=True)
+    visium.obs["number"] = np.arange(144)
+    name_domains(visium, {"1": "white matter"}, key="number")
+    with pytest.raises(ValueError, match=r"obs\['number'\] holds no labels"):
+        semst.pl.domains(visium, color="number", names=True)
+    with pytest.raises(KeyError) as caught:
+        semst.pl.domains(visium, color="nothing", names=True)
+    assert "description" not in str(caught.value)  # one error is enough
+
+
+@pytest.mark.parametrize("n_domains", [3, 20])
+def test_long_names_fit_into_the_figure(cells, n_domains):
+    domains = [str(place + 1) for place in range(n_domains)]
+    cells.obs["semst"] = pd.Categorical(np.resize(domains, 300), categories=domains)
+    name_domains(cells, dict.fromkeys(domains, LONG))
+    ax = semst.pl.domains(cells, names=True)
+    ax.figure.canvas.draw()
+    legend, frame = ax.get_legend().get_window_extent(), ax.figure.bbox
+    assert ax.get_window_extent().x1 < legend.x0
+    assert legend.x1 <= frame.x1 + 1
+    assert frame.y0 - 1 <= legend.y0 < legend.y1 <= frame.y1 + 1
+    assert ax.get_window_extent().width > 400
+
+
+def test_what_is_described_is_named():
+    adata = semst.datasets.simulated(n_spots=300, n_genes=400, n_domains=4, progress=False)
+    semst.tl.describe(adata, key="ground_truth", fdr=0.2)
+    names = adata.uns["ground_truth_description"]["names"]["name"]
+    assert (names != "no term fits").any()
+    ax = semst.pl.domains(adata, color="ground_truth", names=True)
+    expected = [domain if name == "no term fits" else f"{domain}: {name}" for domain, name in names.items()]
+    assert [text.replace("\n", " ") for text in legend_of(ax)] == expected

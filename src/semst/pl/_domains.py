@@ -1,19 +1,19 @@
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from semst._inputs import find_table, is_spatialdata, read_coordinates
+from semst._inputs import find_table, is_spatialdata
 from semst._keys import CLUSTER, SPATIAL, ClusterKeys
 from semst._problems import Problems, listed
 from semst.pl import _draw
 from semst.pl._colors import Palette, as_labels, assign_colors, check_palette, keep_colors
-from semst.pl._image import Picture, View, images_in_system, picture_of_library, picture_of_spatialdata
-from semst.pl._spots import library_of, microns_per_unit, spot_diameter
+from semst.pl._describe import has_description, read_names
+from semst.pl._scene import Scene, check_map_options, given_axes, new_axes, read_scene
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _WHERE = "semst.pl.domains"
 _PANEL_AREA = 16.0  # square inches
 _LEGEND_ROW = 0.25  # inches
+_LEGEND_LETTERS = 36  # in a line of the legend, where domains are named
 
 
 def domains(
@@ -38,6 +39,7 @@ def domains(
     cmap: str = "viridis",
     title: str | Sequence[str] | None = None,
     legend: bool = True,
+    names: bool = False,
     scale_bar: bool | float = True,
     ncols: int = 4,
     table_key: str | None = None,
@@ -76,6 +78,11 @@ def domains(
         One for each key; the default is the key. An empty string leaves it out.
     legend
         Whether to explain the colours.
+    names
+        Whether the legend names the domains beside their labels, in the words of :func:`semst.tl.describe`: "3
+        myelinating oligodendrocytes", or "Layer1: meninges" where the label is no number. Of several keys the first
+        must have been described, and others are named where they have been. A domain that no term fits keeps its bare
+        label.
     scale_bar
         Whether to draw a scale bar where the unit is known: on a Visium grid, and where ``uns["spatial_unit"]`` is
         ``"micrometer"``. A number says how many micrometres one unit of the coordinates is.
@@ -101,9 +108,10 @@ def domains(
     TypeError
         If ``data`` is neither AnnData nor SpatialData.
     KeyError
-        If a key, the coordinates, an image or a coordinate system is not there.
+        If a key, the names, the coordinates, an image or a coordinate system is not there.
     ValueError
-        If an option is out of range, the coordinates are not finite, or the table does not match its element.
+        If an option is out of range, the coordinates are not finite, the table does not match its element, or domains
+        are others than those that were described.
 
     Notes
     -----
@@ -125,13 +133,16 @@ def domains(
     table = find_table(data, table_key=table_key, where=_WHERE)
     problems = Problems(_WHERE)
     keys = [color] if isinstance(color, str) else list(color)
-    columns = _read_columns(table, keys, problems, name="sdata" if is_spatialdata(data) else "adata")
+    called = "sdata" if is_spatialdata(data) else "adata"
+    columns = _read_columns(table, keys, problems, name=called)
     labels = {key: column for key, column in columns.items() if isinstance(column, pd.Categorical)}
+    entries = _legend_entries(table, keys, labels, problems, names=names, name=called)
     check_palette(palette, labels, problems)
-    axes = _given_axes(ax, keys, problems)
+    axes = given_axes(ax, len(keys), problems, of="keys")
     titles = _titles(title, keys, problems)
-    _check_options(problems, size=size, alpha=alpha, cmap=cmap, scale_bar=scale_bar, ncols=ncols)
-    scene = _read_scene(
+    check_map_options(problems, size=size, cmap=cmap, ncols=ncols)
+    _check_options(problems, alpha=alpha, scale_bar=scale_bar)
+    scene = read_scene(
         data,
         table,
         problems,
@@ -145,25 +156,22 @@ def domains(
     assert scene is not None  # without a scene there was a problem
     colors = assign_colors(table, labels, palette=palette, match=match)
     if axes is None:
-        axes = _new_axes(scene.view, [columns[key] for key in keys], legend=legend, ncols=ncols)
-    for panel, key, heading in zip(axes, keys, titles, strict=True):
-        _draw_panel(panel, scene, key, columns[key], colors.get(key), alpha=alpha, cmap=cmap, legend=legend)
-        _draw.frame(panel, scene.view, title=heading)
+        panel = scene.panel_size(_PANEL_AREA)
+        beside = max(_legend_width(columns[key], entries.get(key, {}), panel[1]) for key in keys) if legend else 0.0
+        axes = new_axes(len(keys), ncols=ncols, size=panel, beside=beside, above=0.7)
+    for panel_ax, key, heading in zip(axes, keys, titles, strict=True):
+        column = columns[key]
+        scene.draw_ground(panel_ax)
+        if isinstance(column, pd.Categorical):
+            shown = entries[key] if legend else None
+            _draw_labels(panel_ax, scene, column, colors[key], alpha=alpha, entries=shown)
+        else:
+            _draw_values(panel_ax, scene, key, column, alpha=alpha, cmap=cmap, legend=legend)
+        _draw.frame(panel_ax, scene.view, title=heading)
     for number, key in enumerate(labels):
         named = isinstance(palette, Mapping) or (palette is not None and (number == 0 or not match))
         keep_colors(table, key, labels[key], colors[key], replace=named)
     return axes[0] if isinstance(color, str) else axes
-
-
-@dataclass(frozen=True)
-class _Scene:
-    """What all panels share; lengths in the unit of the coordinates."""
-
-    coordinates: NDArray[np.float64]
-    diameter: float | NDArray[np.float64]
-    view: View
-    picture: Picture | None
-    microns_per_unit: float | None
 
 
 def _read_columns(
@@ -185,13 +193,42 @@ def _read_columns(
     return columns
 
 
-def _given_axes(ax: Axes | Sequence[Axes] | None, keys: list[str], problems: Problems) -> list[Axes] | None:
-    if ax is None:
-        return None
-    axes = list(np.ravel(np.asarray(ax, dtype=object)))
-    if len(axes) != len(keys):
-        problems.add(f"`ax` has {len(axes)} Axes for {len(keys)} keys; give as many, or leave it out.")
-    return axes
+def _legend_entries(
+    table: AnnData,
+    keys: list[str],
+    labels: Mapping[str, pd.Categorical],
+    problems: Problems,
+    *,
+    names: bool,
+    name: str,
+) -> dict[str, dict[str, str]]:
+    """What the legend says of each category of each key: its label, and its name where that is wanted and there."""
+    entries = {key: {each: each for each in map(str, column.categories)} for key, column in labels.items()}
+    if not names:
+        return entries
+    for key in keys:
+        optional = key != keys[0] or key not in table.obs
+        if optional and not (key in labels and has_description(table, key)):
+            continue
+        found = read_names(table, key, problems, name=name)
+        if found is None:
+            continue
+        if key not in labels:
+            problems.add(f"obs[{key!r}] holds no labels that could be named; make it categorical.")
+            continue
+        unknown = sorted(set(map(str, labels[key].remove_unused_categories().categories)) - set(found))
+        if unknown:
+            problems.add(
+                f"obs[{key!r}] has the domains {listed(unknown)}, but those described are {listed(found)}; "
+                f"run `semst.tl.describe({name}, key={key!r})` again."
+            )
+        entries[key] |= {label: _named(label, words) for label, words in found.items() if words}
+    return entries
+
+
+def _named(label: str, words: str) -> str:
+    """Put a name beside a label, apart from it where the label is made of words as well."""
+    return "\n".join(textwrap.wrap(f"{label} {words}" if label.isdigit() else f"{label}: {words}", _LEGEND_LETTERS))
 
 
 def _titles(title: str | Sequence[str] | None, keys: list[str], problems: Problems) -> list[str]:
@@ -201,146 +238,51 @@ def _titles(title: str | Sequence[str] | None, keys: list[str], problems: Proble
     return titles
 
 
-def _check_options(
-    problems: Problems, *, size: float | None, alpha: float, cmap: str, scale_bar: bool | float, ncols: int
-) -> None:
-    import matplotlib as mpl
-
-    if size is not None and not (np.isfinite(size) and size > 0):
-        problems.add(f"`size` must be above 0, got {size}.")
+def _check_options(problems: Problems, *, alpha: float, scale_bar: bool | float) -> None:
     if not 0 <= alpha <= 1:
         problems.add(f"`alpha` must be in [0, 1], got {alpha}.")
-    if cmap not in mpl.colormaps:
-        problems.add(f"`cmap` must be the name of a matplotlib colour map, got {cmap!r}.")
     if not isinstance(scale_bar, bool) and not (np.isfinite(scale_bar) and scale_bar > 0):
         problems.add(f"`scale_bar` must be True, False or micrometres per unit above 0, got {scale_bar}.")
-    if ncols < 1:
-        problems.add(f"`ncols` must be at least 1, got {ncols}.")
 
 
-def _read_scene(
-    data: AnnData | SpatialData,
-    table: AnnData,
-    problems: Problems,
-    *,
-    image: bool | str | None,
-    size: float | None,
-    scale_bar: bool | float,
-    spatial_key: str,
-    coordinate_system: str | None,
-) -> _Scene | None:
-    """Places, sizes, image and unit; None where ``problems`` says why not."""
-    if table.n_obs == 0:
-        problems.add("the table has no spots.")
-        return None
-    coordinates = read_coordinates(data, table, problems, spatial_key=spatial_key, coordinate_system=coordinate_system)
-    if coordinates is None or not np.isfinite(coordinates).all():
-        return None
-    system = _coordinate_system(data, table, coordinate_system)
-    library = None if system is not None else library_of(table, spatial_key, problems, image=image)
-    diameter: float | NDArray[np.float64]
-    if size is None:
-        diameter = spot_diameter(data, table, coordinates, library=library, coordinate_system=system)
-    else:
-        diameter = size
-    view = _view(coordinates, float(np.max(diameter)))
-    if image is False:
-        picture = None
-    elif system is None:
-        picture = None if library is None else picture_of_library(library)
-    else:
-        picture = _picture(data, system, view, problems, image=image)
-    if picture is None and image is True:
-        problems.missing(f"no tissue image lies under the spots, in uns[{spatial_key!r}] or in the SpatialData.")
-    unit = microns_per_unit(table, coordinates) if scale_bar is True else None
-    if not isinstance(scale_bar, bool):
-        unit = float(scale_bar)
-    return _Scene(coordinates, diameter, view, picture, unit)
-
-
-def _coordinate_system(data: AnnData | SpatialData, table: AnnData, coordinate_system: str | None) -> str | None:
-    """Where annotated elements are placed; None where the coordinates come from ``obsm``."""
-    if not (is_spatialdata(data) and table.uns.get("spatialdata_attrs")):
-        return None
-    from semst._spatialdata import pick_coordinate_system
-
-    return pick_coordinate_system(data, table, Problems(_WHERE), coordinate_system=coordinate_system)
-
-
-def _picture(
-    data: SpatialData, system: str, view: View, problems: Problems, *, image: bool | str | None
-) -> Picture | None:
-    names = images_in_system(data, system)
-    if isinstance(image, str):
-        if image not in names:
-            problems.missing(f"no image {image!r} in the coordinate system {system!r}; there is {listed(names)}.")
-            return None
-        names = [image]
-    return picture_of_spatialdata(data, names, system, view)
-
-
-def _view(coordinates: NDArray[np.float64], diameter: float) -> View:
-    """Rectangle around all spots, whole ones, with a little air."""
-    low, high = coordinates.min(axis=0), coordinates.max(axis=0)
-    margin = diameter / 2 + 0.015 * float((high - low).max())
-    return View(*(low - margin).tolist(), *(high + margin).tolist())
-
-
-def _new_axes(
-    view: View, columns: list[pd.Categorical | NDArray[np.float64]], *, legend: bool, ncols: int
-) -> list[Axes]:
-    """Make a figure that the panels and their legends fill."""
-    import matplotlib.pyplot as plt
-
-    height = float(np.clip(np.sqrt(_PANEL_AREA * view.height / view.width), 2.0, 7.0))
-    width = float(np.clip(height * view.width / view.height, 1.5, 8.0))
-    ncols = min(ncols, len(columns))
-    nrows = -(-len(columns) // ncols)
-    beside = max(_legend_width(column, height) for column in columns) if legend else 0.0
-    figure, grid = plt.subplots(
-        nrows,
-        ncols,
-        figsize=(ncols * (width + beside + 0.1), nrows * (height + 0.7)),
-        layout="compressed",
-        squeeze=False,
-    )
-    axes: list[Any] = list(grid.ravel())
-    for unused in axes[len(columns) :]:
-        figure.delaxes(unused)
-    return axes[: len(columns)]
-
-
-def _legend_width(column: pd.Categorical | NDArray[np.float64], height: float) -> float:
+def _legend_width(column: pd.Categorical | NDArray[np.float64], entries: Mapping[str, str], height: float) -> float:
     """Inches that a legend in ten-point type takes, near enough for the size of a figure."""
     if not isinstance(column, pd.Categorical):
         return 0.8
-    names = [*map(str, column.categories), *(["unlabelled"] if (np.asarray(column.codes) < 0).any() else [])]
-    longest = max(map(len, names), default=0)
-    return -(-len(names) // int(height / _LEGEND_ROW)) * (0.45 + 0.085 * longest)
+    shown = [*entries.values(), *([_draw.NO_LABEL] if (np.asarray(column.codes) < 0).any() else [])]
+    lines = [line for entry in shown for line in entry.split("\n")]
+    longest = max(map(len, lines), default=0)
+    return -(-len(lines) // int(height / _LEGEND_ROW)) * (0.45 + 0.085 * longest)
 
 
-def _draw_panel(
+def _draw_labels(
     ax: Axes,
-    scene: _Scene,
+    scene: Scene,
+    labels: pd.Categorical,
+    colors: list[str],
+    *,
+    alpha: float,
+    entries: Mapping[str, str] | None,
+) -> None:
+    """Draw domains, and a legend with these entries for its categories."""
+    shown = _draw.draw_labels(ax, scene.coordinates, scene.diameter, labels, colors, alpha=alpha)
+    if entries is not None:
+        height = ax.get_window_extent().height / ax.figure.dpi
+        shown = {entries.get(name, name): color for name, color in shown.items()}
+        _draw.add_legend(ax, shown, rows=max(1, int(height / _LEGEND_ROW)))
+
+
+def _draw_values(
+    ax: Axes,
+    scene: Scene,
     key: str,
-    column: pd.Categorical | NDArray[np.float64],
-    colors: list[str] | None,
+    values: NDArray[np.float64],
     *,
     alpha: float,
     cmap: str,
     legend: bool,
 ) -> None:
-    if scene.picture is not None:
-        scene.picture.draw(ax)
-    if scene.microns_per_unit is not None:
-        _draw.add_scale_bar(ax, scene.view, microns_per_unit=scene.microns_per_unit)
-    if isinstance(column, pd.Categorical):
-        shown = _draw.draw_labels(ax, scene.coordinates, scene.diameter, column, colors or [], alpha=alpha)
-        if legend:
-            height = ax.get_window_extent().height / ax.figure.dpi
-            _draw.add_legend(ax, shown, rows=max(1, int(height / _LEGEND_ROW)))
-        return
-    circles = _draw.draw_values(ax, scene.coordinates, scene.diameter, column, alpha=alpha, cmap=cmap)
+    circles = _draw.draw_values(ax, scene.coordinates, scene.diameter, values, alpha=alpha, cmap=cmap)
     if circles is not None and key.endswith(ClusterKeys("").confidence):
         circles.set_clim(0, 1)  # a confidence has one meaning in every picture
     if circles is not None and legend:

@@ -13,10 +13,13 @@ from semst.pl._spots import RASTERIZE_ABOVE
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
     from matplotlib.collections import EllipseCollection
     from numpy.typing import NDArray
 
     from semst.pl._image import View
+
+NO_LABEL = "unlabelled"
 
 
 def draw_spots(
@@ -86,11 +89,11 @@ def draw_labels(
     color_of = {str(name): color for name, color in zip(labels.categories, colors, strict=True)}
     unlabelled = np.asarray(labels.codes) < 0
     if unlabelled.any():
-        draw_spots(ax, coordinates, diameter, rows=unlabelled, alpha=alpha, color=UNLABELLED, name="unlabelled")
+        draw_spots(ax, coordinates, diameter, rows=unlabelled, alpha=alpha, color=UNLABELLED, name=NO_LABEL)
     shown = {name: color_of[name] for name in reading_order(labels)}
     for name, color in shown.items():
         draw_spots(ax, coordinates, diameter, rows=np.asarray(labels == name), alpha=alpha, color=color, name=name)
-    return shown | ({"unlabelled": UNLABELLED} if unlabelled.any() else {})
+    return shown | ({NO_LABEL: UNLABELLED} if unlabelled.any() else {})
 
 
 def draw_values(
@@ -110,7 +113,7 @@ def draw_values(
     """
     known = np.isfinite(values)
     if not known.all():
-        draw_spots(ax, coordinates, diameter, rows=~known, alpha=alpha, color=UNLABELLED, name="unlabelled")
+        draw_spots(ax, coordinates, diameter, rows=~known, alpha=alpha, color=UNLABELLED, name=NO_LABEL)
     if not known.any():
         return None
     circles = draw_spots(ax, coordinates, diameter, rows=known, alpha=alpha, name="values")
@@ -120,9 +123,10 @@ def draw_values(
 
 
 def add_legend(ax: Axes, shown: dict[str, str], *, rows: int) -> None:
-    """Name the colours to the right of the tissue, in as many columns as it takes."""
+    """Name the colours to the right of the tissue, in as many columns of ``rows`` lines as it takes."""
     from matplotlib.lines import Line2D
 
+    lines = sum(name.count("\n") + 1 for name in shown)
     marks = [Line2D([], [], linestyle="", marker="o", markersize=7, color=color) for color in shown.values()]
     ax.legend(
         marks,
@@ -130,7 +134,7 @@ def add_legend(ax: Axes, shown: dict[str, str], *, rows: int) -> None:
         loc="center left",
         bbox_to_anchor=(1.01, 0.5),
         borderaxespad=0.3,
-        ncols=max(1, -(-len(shown) // rows)),
+        ncols=max(1, -(-lines // rows)),
         frameon=False,
         handletextpad=0.2,
         columnspacing=1.0,
@@ -138,10 +142,11 @@ def add_legend(ax: Axes, shown: dict[str, str], *, rows: int) -> None:
     )
 
 
-def add_colorbar(ax: Axes, circles: EllipseCollection) -> None:
-    """Explain the values to the right of the tissue."""
+def add_colorbar(ax: Axes, circles: ScalarMappable, *, label: str = "", extend: str = "neither") -> None:
+    """Explain the values to the right of the tissue; ``extend`` is matplotlib's, for values beyond the scale."""
     # An inset follows the tissue and takes no room from it, so panels side by side stay equal.
-    bar = ax.figure.colorbar(circles, cax=ax.inset_axes((1.03, 0.2, 0.035, 0.6)))
+    bar = ax.figure.colorbar(circles, cax=ax.inset_axes((1.03, 0.2, 0.035, 0.6)), extend=extend)
+    bar.set_label(label)
     bar.outline.set_visible(False)
     if bar.solids is not None:
         bar.solids.set_alpha(1)

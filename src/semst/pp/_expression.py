@@ -66,8 +66,10 @@ def stabilise(
     library = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
     depth = library_size(counts, transform) if depth is None else depth
     library[library == 0] = 1  # a spot without counts stays one
-    values: Any = sparse.csr_matrix(sparse.diags(depth / library) @ counts, dtype=np.float32)
-    values.data = np.sqrt(values.data) if transform == "sqrt" else np.log1p(values.data)
+    # Entry by entry: a product with a diagonal matrix does the same ten times slower.
+    scaled = (counts.data * np.repeat(depth / library, np.diff(counts.indptr))).astype(np.float32)
+    scaled = np.sqrt(scaled) if transform == "sqrt" else np.log1p(scaled)
+    values = sparse.csr_matrix((scaled, counts.indices, counts.indptr), shape=counts.shape)
     result: sparse.csr_matrix = unit_variance(values, deviation) if transform == "scaled" else values
     return result
 

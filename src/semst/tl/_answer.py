@@ -73,18 +73,19 @@ def answer(
     along, null = covariance @ asked, covariance @ drawn
     coherence = (1 + np.sum((drawn * null).sum(axis=0) >= asked @ along)) / (1 + n_permutations)
     n = len(expression.scores)
-    score, reached, square = np.empty(n), np.empty(n), 0.0
+    score, reached = np.empty(n, dtype=np.float32), np.empty(n)
+    along_all = np.column_stack([along, null]).astype(np.float32)
     for start in range(0, n, _CHUNK):
         rows = slice(start, start + _CHUNK)
-        score[rows] = expression.scores[rows] @ along
-        others = expression.scores[rows] @ null.astype(np.float32)
-        reached[rows] = (others >= score[rows, None]).sum(axis=1)
-        square += float(np.square(others).sum(dtype=np.float64))
-    scale = np.sqrt(square / (n * n_permutations))
+        scores = expression.scores[rows] @ along_all
+        score[rows] = scores[:, 0]
+        reached[rows] = np.count_nonzero(scores[:, 1:] >= scores[:, :1], axis=1)
+    # Mean square of all null scores, by the covariance of the components.
+    scale = np.sqrt((null * (covariance @ null)).sum(axis=0).mean())
     shared = centred * (expression.loadings.T @ along)
     total = shared.sum()
     return Answer(
-        score=(score / (scale if scale > 0 else 1)).astype(np.float32),
+        score=score / np.float32(scale if scale > 0 else 1),
         p_value=((1 + reached) / (1 + n_permutations)).astype(np.float32),
         coherence=float(coherence),
         contribution=shared / (total if total > 0 else 1),

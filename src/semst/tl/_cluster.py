@@ -10,7 +10,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from semst._inputs import find_table
-from semst._keys import CLUSTER, SEMANTICS, SPATIAL, ClusterKeys, ModulationKeys
+from semst._keys import CLUSTER, SEMANTICS, SPATIAL, ClusterKeys, DescriptionKeys, ModulationKeys
 from semst._problems import Problems
 from semst._provenance import versions
 from semst._results import Data, target
@@ -322,7 +322,9 @@ def _write(
     _write_modulation(table, trained, ModulationKeys(keys.base))
     table.obsm[keys.obsm] = trained.latent
     table.uns[keys.uns] = {**facts, "history": trained.history, "versions": versions()}
-    table.uns.pop(keys.colors, None)  # colours of domains that are no more
+    # Colours and names of domains that are no more.
+    for gone in (keys.colors, DescriptionKeys(keys.base).uns):
+        table.uns.pop(gone, None)
 
 
 def _write_modulation(table: AnnData, trained: Trained, keys: ModulationKeys) -> None:

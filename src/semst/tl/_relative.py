@@ -173,6 +173,7 @@ class _Standardised:
 
 def moments(values: sparse.csr_matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of each column."""
-    mean = np.asarray(values.mean(axis=0), dtype=np.float64).ravel()
-    square = np.asarray(values.multiply(values).mean(axis=0), dtype=np.float64).ravel()
+    ones = np.ones(values.shape[0])
+    squares = sparse.csr_matrix((np.square(values.data), values.indices, values.indptr), shape=values.shape)
+    mean, square = (np.asarray(each.T @ ones) / ones.size for each in (values, squares))
     return mean, np.sqrt(np.maximum(square - mean**2, 0))

@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import re
+import textwrap
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from semst._inputs import find_table, is_spatialdata
+from semst._keys import QUERY, SPATIAL, QueryKeys
+from semst._problems import Problems, listed
+from semst.pl import _draw
+from semst.pl._scene import Scene, check_map_options, given_axes, new_axes, read_scene
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+    from spatialdata import SpatialData
+
+_WHERE = "semst.pl.query"
+_INCOHERENT = 0.05  # above this p-value genes share no pattern, and semst.tl.query warns
+_LEAST_LIMIT = 3.0  # of the scale: what genes drawn at random give now and then must look pale
+_PANEL_AREA = 9.0  # square inches
+_WORDS, _GENES = 12.0, 15.0  # letters per inch, of their types
+_LINE = 0.19  # inches
+_PALE = 0.3  # opacity of a map that is not to be read
+
+
+def query(
+    data: AnnData | SpatialData,
+    *,
+    names: str | Sequence[str] | None = None,
+    key: str = QUERY.base,
+    n_genes: int = 4,
+    cmap: str = "coolwarm",
+    image: bool | str | None = None,
+    size: float | None = None,
+    ncols: int = 4,
+    table_key: str | None = None,
+    spatial_key: str = SPATIAL.coordinates,
+    coordinate_system: str | None = None,
+    ax: Axes | Sequence[Axes] | None = None,
+) -> list[Axes]:
+    """Draw where the tissue shows what was asked: a map for each query, side by side on one scale.
+
+    Parameters
+    ----------
+    data
+        What :func:`semst.tl.query` was run on.
+    names
+        One query or several: their short names, or the words as they were asked. The default draws all there are.
+    key
+        ``key_added`` of :func:`semst.tl.query`.
+    n_genes
+        Genes named above each map, those that carry most of it, at least 0.
+    cmap
+        Name of the matplotlib colour map; its middle stands for 0, which is what genes drawn at random give.
+    image, size
+        Tissue image and diameter of a spot, as in :func:`semst.pl.domains`.
+    ncols
+        Maps per row, at least 1.
+    table_key
+        Name of the table in a SpatialData; needed only where there are several.
+    spatial_key
+        Key of ``obsm`` with the coordinates, and of ``uns`` with images in the same coordinates.
+    coordinate_system
+        Coordinate system of a SpatialData; the default is ``"global"``, or the only one there is.
+    ax
+        Axes to draw on, as many as queries. The default makes a new figure.
+
+    Returns
+    -------
+    List of the Axes. Above each map stand the words (or the name, for a set of genes) and the genes that carry it. A
+    map whose genes have no more of a pattern in common than genes drawn at random, with a p-value above 0.05, is pale
+    and says so: it is not to be read. Nothing is written.
+
+    Raises
+    ------
+    TypeError
+        If ``data`` is neither AnnData nor SpatialData.
+    KeyError
+        If a query, its scores, the coordinates, an image or a coordinate system is not there.
+    ValueError
+        If an option is out of range, the coordinates are not finite, or the table does not match its element.
+
+    Notes
+    -----
+    The scale is symmetric about 0 and the same for all maps: it ends at the 99th hundredth of the absolute scores of
+    all spots of all maps, at 3 standard deviations at least, and spots beyond it have its last colour.
+
+    Examples
+    --------
+    >>> import semst
+    >>> adata = semst.datasets.simulated(n_spots=400, n_genes=300, progress=False)
+    >>> genes = semst.tl.query(adata, ["myelin sheath of oligodendrocytes", "T cells"])
+    >>> [ax.get_title() for ax in semst.pl.query(adata, names="T cells")]
+    ['T cells']
+    >>> len(semst.pl.query(adata))
+    2
+    """
+    table = find_table(data, table_key=table_key, where=_WHERE)
+    problems = Problems(_WHERE)
+    if isinstance(n_genes, bool) or not isinstance(n_genes, int | np.integer) or n_genes < 0:
+        problems.add(f"n_genes must be a whole number of at least 0, got {n_genes!r}.")
+    called = "sdata" if is_spatialdata(data) else "adata"
+    maps = _read(table, names, key, problems, name=called)
+    axes = given_axes(ax, len(maps), problems, of="queries") if maps else None
+    check_map_options(problems, size=size, cmap=cmap, ncols=ncols)
+    scene = read_scene(
+        data,
+        table,
+        problems,
+        image=image,
+        size=size,
+        scale_bar=True,
+        spatial_key=spatial_key,
+        coordinate_system=coordinate_system,
+    )
+    problems.raise_if_any()
+    assert scene is not None  # without a scene there was a problem
+    if axes is None:
+        axes = _new_axes(scene, maps, n_genes=n_genes, ncols=ncols)
+        last_in_row = axes[min(ncols, len(axes)) - 1]
+    else:
+        last_in_row = axes[-1]
+    limit = _limit(maps)
+    for panel, each in zip(axes, maps, strict=True):
+        _draw_map(panel, scene, each, n_genes=n_genes, cmap=cmap, limit=limit)
+    _explain(last_in_row, maps, cmap=cmap, limit=limit)
+    return axes
+
+
+@dataclass(frozen=True)
+class _Map:
+    """A query as it is drawn: ``scores`` ``(n,)``, the first genes first."""
+
+    words: str
+    genes: tuple[str, ...]
+    p_value: float
+    scores: NDArray[np.float64]
+
+    @property
+    def readable(self) -> bool:
+        """Whether its genes have more of a pattern in common than genes drawn at random."""
+        return self.p_value <= _INCOHERENT
+
+
+def _read(table: AnnData, names: str | Sequence[str] | None, key: str, problems: Problems, *, name: str) -> list[_Map]:
+    keys = QueryKeys(key)
+    stored: Any = table.uns.get(keys.uns)
+    if not hasattr(stored, "keys") or not all(hasattr(each, "keys") for each in stored.values()) or not len(stored):
+        problems.missing(
+            f"no queries in uns[{keys.uns!r}]; uns has {listed(table.uns)}. "
+            f'They are left by `semst.tl.query({name}, "words")`.'
+        )
+        return []
+    wanted = list(stored) if names is None else [names] if isinstance(names, str) else list(names)
+    if not wanted:
+        problems.add("`names` names no query.")
+    maps = []
+    for each in wanted:
+        found = _find(str(each), stored)
+        if found is None:
+            problems.missing(
+                f"no query {each!r} in uns[{keys.uns!r}]; there is {listed(stored)}. "
+                f"Ask it with `semst.tl.query({name}, {each!r})`."
+            )
+        elif keys.score(found) not in table.obs:
+            problems.missing(
+                f"obs[{keys.score(found)!r}] is missing, with the scores of the query {found!r}; "
+                f"ask it again with `semst.tl.query`."
+            )
+        else:
+            entry = stored[found]
+            # Of a set of genes the name says more than the list, which may be long.
+            words = str(entry["asked"])
+            words = words if len(entry["read_as"]) or ", " not in words else found.replace("_", " ")
+            scores = table.obs[keys.score(found)].to_numpy(dtype=np.float64, na_value=np.nan)
+            maps.append(_Map(words, tuple(map(str, entry["genes"]["gene"])), float(entry["p_value"]), scores))
+    return maps
+
+
+def _find(asked: str, stored: Mapping[str, Any]) -> str | None:
+    """Name of a query, from its name or from what was asked."""
+    if asked in stored:
+        return asked
+    for name, entry in stored.items():
+        if _bare(asked) in {_bare(name), _bare(str(entry["asked"]))}:
+            return name
+    return None
+
+
+def _bare(text: str) -> str:
+    """Letters and digits, which is what the name of a query keeps of its words."""
+    return " ".join(re.findall("[a-z0-9]+", text.lower()))
+
+
+def _limit(maps: Sequence[_Map]) -> float:
+    """End of the common scale."""
+    scores = np.abs(np.concatenate([each.scores for each in maps]))
+    scores = scores[np.isfinite(scores)]
+    return max(_LEAST_LIMIT, float(np.quantile(scores, 0.99))) if scores.size else _LEAST_LIMIT
+
+
+def _heading(each: _Map, n_genes: int, width: float) -> tuple[list[str], list[str]]:
+    """Lines of the words and of the genes for a map of this width in inches."""
+    genes = ", ".join(each.genes[:n_genes])
+    return textwrap.wrap(each.words, max(12, int(width * _WORDS))), textwrap.wrap(genes, max(12, int(width * _GENES)))
+
+
+def _new_axes(scene: Scene, maps: Sequence[_Map], *, n_genes: int, ncols: int) -> list[Axes]:
+    size = scene.panel_size(_PANEL_AREA)
+    headings = [_heading(each, n_genes, size[0]) for each in maps]
+    lines = max(len(words) + len(genes) for words, genes in headings)
+    return new_axes(len(maps), ncols=ncols, size=size, beside=0.9 / min(ncols, len(maps)), above=0.4 + _LINE * lines)
+
+
+def _draw_map(ax: Axes, scene: Scene, each: _Map, *, n_genes: int, cmap: str, limit: float) -> None:
+    scene.draw_ground(ax)
+    alpha = 1.0 if each.readable else _PALE
+    circles = _draw.draw_values(ax, scene.coordinates, scene.diameter, each.scores, alpha=alpha, cmap=cmap)
+    if circles is not None:
+        circles.set_clim(-limit, limit)
+    _draw.frame(ax, scene.view, title="")
+    ink = "black" if each.readable else "0.45"
+    words, genes = _heading(each, n_genes, ax.get_window_extent().width / ax.figure.dpi)
+    ax.set_title(
+        "\n".join(words), fontsize="medium", fontweight="bold", color=ink, pad=5 + 72 * 0.9 * _LINE * len(genes)
+    )
+    ax.annotate(
+        "\n".join(genes),
+        (0.5, 1),
+        xycoords="axes fraction",
+        xytext=(0, 4),
+        textcoords="offset points",
+        horizontalalignment="center",
+        verticalalignment="bottom",
+        fontsize="small",
+        fontstyle="italic",
+        color=ink,
+        annotation_clip=False,
+        gid="genes",
+    )
+    if not each.readable:
+        ax.text(
+            0.5,
+            0.5,
+            f"p = {each.p_value:.2g}:\nno shared pattern",
+            transform=ax.transAxes,
+            horizontalalignment="center",
+            verticalalignment="center",
+            bbox={"boxstyle": "round", "facecolor": "white", "edgecolor": "0.45", "alpha": 0.9},
+            gid="not to be read",
+        )
+
+
+def _explain(ax: Axes, maps: Sequence[_Map], *, cmap: str, limit: float) -> None:
+    """Draw the one colour bar of all maps beside these Axes."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    scores = np.concatenate([each.scores for each in maps])
+    below, above = bool((scores < -limit).any()), bool((scores > limit).any())
+    extend = {(True, True): "both", (True, False): "min", (False, True): "max", (False, False): "neither"}
+    scale = ScalarMappable(Normalize(-limit, limit), cmap=cmap)
+    _draw.add_colorbar(ax, scale, label="score (SD of random genes)", extend=extend[below, above])
