@@ -69,12 +69,13 @@ def ask(tissue: ad.AnnData, bank: pd.DataFrame, labels: np.ndarray) -> pd.DataFr
 def table(results: pd.DataFrame) -> str:
     """Write the page that the docs show."""
     true, control = results["auc"], results["auc_permuted"]
+    warned = results["p_value"] > 0.05
     lines = [
         f"{len(results)} queries over {results['data'].nunique()} sections, default settings: mean area under the ROC "
         f"curve **{true.mean():.3f}**, median {true.median():.3f}; {int((true >= 0.9).sum())} of {len(results)} at "
         f"least 0.90, {int((true < 0.7).sum())} below 0.70.",
-        f"Of the {len(results)}, {int((results['p_value'] > 0.05).sum())} come with a warning that their genes share no "
-        f"pattern (p > 0.05); mean of the others {true[results['p_value'] <= 0.05].mean():.3f}.",
+        f"Of the {len(results)}, {int(warned.sum())} come with a warning that their genes share no pattern (p > 0.05); "
+        f"mean of the others {true[~warned].mean():.3f}.",
         f"Gene vectors permuted among genes ({int(results['permutations'].iloc[0])} times): mean {control.mean():.3f}.",
         "",
         "| section | mean | permuted | queries |",
