@@ -146,7 +146,7 @@ class _Map:
     @property
     def readable(self) -> bool:
         """Whether its genes have more of a pattern in common than genes drawn at random."""
-        return self.p_value <= _INCOHERENT
+        return not self.p_value > _INCOHERENT  # NaN for a single gene, which has nothing to share
 
 
 def _read(table: AnnData, names: str | Sequence[str] | None, key: str, problems: Problems, *, name: str) -> list[_Map]:

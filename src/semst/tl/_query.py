@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from semst.pp._graphs import spatial_graph
 from semst.semantics._words import word_space
 from semst.tl._answer import Answer, answer
 from semst.tl._gene_space import gene_space
-from semst.tl._questions import Questions, Weighed, read_questions, weigh
+from semst.tl._questions import Question, Questions, Weighed, read_questions, weigh
 from semst.tl._relative import relative_expression
 
 if TYPE_CHECKING:
@@ -103,8 +104,9 @@ def query(
         spots.
     ``uns[key_added][name]``
         Dict of ``asked``, ``p_value`` (float in (0, 1]: how often genes drawn at random have as much of a pattern in
-        common), ``genes`` (the rows of the DataFrame), ``read_as`` (str array: terms of the vocabulary that the words
-        were read as, the nearest first; empty for genes), ``params`` and ``versions``. Earlier queries stay.
+        common; NaN for a single gene), ``genes`` (the rows of the DataFrame), ``read_as`` (str array: terms of the
+        vocabulary that the words were read as, the nearest first; empty for genes), ``params`` and ``versions``.
+        Earlier queries stay.
 
     Raises
     ------
@@ -223,13 +225,18 @@ def _write(
         **(dict(earlier) if hasattr(earlier, "keys") else {}),
         question.name: {
             "asked": asked,
-            "p_value": found.coherence,
+            "p_value": found.coherence if _has_pattern(question) else math.nan,
             "genes": genes,
             "read_as": np.array(weighed.read_as, dtype=np.str_),
             "params": params,
             "versions": versions(),
         },
     }
+
+
+def _has_pattern(question: Question) -> bool:
+    """Tell whether there are several genes that could have a pattern in common."""
+    return len(question.genes) != 1
 
 
 def _warn(weighed: Weighed, found: Answer) -> None:
@@ -241,7 +248,7 @@ def _warn(weighed: Weighed, found: Answer) -> None:
             text,
             weighed.read_as[0],
         )
-    if found.coherence > _INCOHERENT:
+    if _has_pattern(weighed.question) and found.coherence > _INCOHERENT:
         logger.warning(
             "query: the genes of %r have no more of a pattern in common in this tissue than genes drawn at random "
             "(p = %.2g); do not read its map.",
