@@ -71,7 +71,7 @@ class Panel:
         return cls(tuple(names), infer_species(names), chosen.astype(np.int64), totals)
 
     def overlap(self, offered: Sequence[str]) -> Overlap:
-        """Find the model's genes in a new tissue: by equal names, else by official symbols (aliases, ids, orthologs)."""
+        """Find the model's genes in a new tissue: by equal names, else by symbols (aliases, ids, orthologs)."""
         match = match_names(self.names, offered, species=self.species)
         rows, how = match.rows.copy(), match.how
         # Two names of the model may lead to one gene of the tissue: the one that is spelled alike has it.

@@ -36,7 +36,7 @@ class Reading:
     transform
         As :func:`semst.pp._expression.stabilise`.
     depth
-        Library size that spots are scaled to.
+        Library size that spots are scaled to; 0 where they are not.
     deviation
         ``(g,)`` float64: what genes are divided by; ones where the transformation divides by nothing.
     mean
@@ -61,7 +61,7 @@ class Reading:
             published = published_deviation(some[:, genes], counts=counts)
             scaled = published_scaling(some[:, genes], counts=counts, deviation=published)
             mean = scaled.mean(axis=0, dtype=np.float64)
-            return cls("log10k" if counts else "none", 1e4, published.astype(np.float64), mean, None)
+            return cls(transform, 1e4 if counts else 0.0, published.astype(np.float64), mean, None)
         depth = library_size(some, transform)
         deviation = deviations(stabilise(some, "log", depth=depth)) if transform == "scaled" else np.ones(rows.shape[1])
         values: Any = stabilise(some, transform, depth=depth, deviation=deviation)
@@ -96,7 +96,6 @@ class Reading:
         def stable(some: slice) -> Any:  # noqa: ANN401
             return stabilise(rows[some][:, known], self.transform, depth=depth, deviation=deviation)[:, chosen]
 
-        # Median and mean over all spots, piece by piece: no more than a piece is stabilised at a time.
         turn = self.turn[used]
         features = np.concatenate([stable(some) @ turn for some in chunks(rows.shape[0])])
         middle = features.mean(axis=0, dtype=np.float64) if recentre else self.mean[used] @ turn
@@ -104,11 +103,11 @@ class Reading:
         return result
 
     def _published(self, counts: sparse.csr_matrix, overlap: Overlap, *, recentre: bool) -> NDArray[np.float32]:
-        """Scale genes as published; the features are the genes, so those that are missing are filled with their mean."""
+        """Scale genes as published; the features are the genes, and those that are missing get their mean."""
         rows: Any = counts
         features = np.tile(self.mean.astype(np.float32), (rows.shape[0], 1))
         values = rows.astype(np.float32)
-        if self.transform != "none":
+        if self.depth:
             library = np.maximum(np.asarray(values.sum(axis=1)).ravel(), 1)
             values = values.multiply((self.depth * overlap.share / library)[:, None]).tocsr()
         scaled = published_scaling(
