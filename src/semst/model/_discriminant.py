@@ -47,8 +47,7 @@ class Discriminant:
         floor = max(1e-6 * float(values.mean()), 1e-12)  # as the mixtures: a direction that never varies stays finite
         turn = vectors / np.sqrt(np.maximum(values, floor))
         squared = np.square(inside @ turn).sum(axis=1)
-        grid = np.linspace(0, 1, _GRID)
-        distances = np.stack([np.quantile(squared[numbers == one], grid) for one in range(1, len(means) + 1)])
+        distances = np.stack([quantiles(squared[numbers == one]) for one in range(1, len(means) + 1)])
         return cls(axes @ turn, means @ turn, distances)
 
     def squared_distances(self, latent: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -62,9 +61,19 @@ class Discriminant:
 
     def typicality(self, squared: NDArray[np.float64]) -> NDArray[np.float64]:
         """Share of a domain's training spots that lie at least as far from its mean: ``(n, k)`` in [0, 1]."""
-        grid = np.linspace(0, 1, self.distances.shape[1])
-        inner = [1 - np.interp(squared[:, one], each, grid, right=1.0) for one, each in enumerate(self.distances)]
-        return np.stack(inner, axis=1)
+        return np.stack([share_beyond(squared[:, one], each) for one, each in enumerate(self.distances)], axis=1)
+
+
+def quantiles(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Quantiles ``(201,)`` that stand for the distribution of values."""
+    return np.quantile(values, np.linspace(0, 1, _GRID))
+
+
+def share_beyond(values: NDArray[np.float64], known: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Share of a distribution, given by its :func:`quantiles`, that lies above each value."""
+    share: NDArray[np.float64] = 1 - np.interp(values, known, np.linspace(0, 1, known.size))
+    # A single spot has a distribution without width, which interpolation does not know what to do with.
+    return np.where(values <= known[0], 1.0, share)
 
 
 def posterior(squared: NDArray[np.float64]) -> NDArray[np.float64]:

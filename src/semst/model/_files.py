@@ -14,6 +14,7 @@ import numpy as np
 from semst.model._discriminant import Discriminant
 from semst.model._genes import Panel
 from semst.model._kept import Kept, Meaning
+from semst.model._profiles import Profiles
 from semst.model._reading import Reading
 from semst.tl._recipe import View
 
@@ -138,6 +139,8 @@ def _taken_apart(kept: Kept) -> tuple[dict[str, Any], Arrays]:
     for number, each in enumerate(kept.discriminants):
         for name, array in vars(each).items():
             arrays[f"discriminant.{number}.{name}"] = array
+    assert kept.profiles is not None  # only while a model is made
+    arrays |= {"profiles.means": kept.profiles.means, "profiles.likeness": kept.profiles.likeness}
     meaning = kept.meaning
     if meaning is not None:
         arrays["meaning.mean"] = meaning.mean
@@ -196,6 +199,7 @@ def _put_together(facts: dict[str, Any], arrays: Arrays) -> Kept:
             Discriminant(*(arrays[f"discriminant.{number}.{name}"] for name in ("axes", "means", "distances")))
             for number in range(facts["n_discriminants"])
         ),
+        profiles=Profiles(arrays["profiles.means"], arrays["profiles.likeness"]),
     )
 
 

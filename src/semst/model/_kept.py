@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from semst._provenance import versions
 from semst.model._discriminant import Discriminant
 from semst.model._genes import Panel
 from semst.model._latents import latents, smooth_semantics
+from semst.model._profiles import Profiles
 from semst.model._reading import Reading
 from semst.nn._adjacency import normalise
 from semst.pp._sample import ENOUGH, is_large, sample
@@ -97,6 +98,8 @@ class Kept:
         Names.
     discriminants
         Of each latent: the smoothed input of a view, if it speaks, then its network's latent; view after view.
+    profiles
+        Genes of the domains. None, and no discriminants, only while a model is made.
     """
 
     params: dict[str, Any]
@@ -111,7 +114,13 @@ class Kept:
     networks: tuple[SemSTNetwork, ...]
     meaning: Meaning | None
     domains: tuple[str, ...]
-    discriminants: tuple[Discriminant, ...] = field(default=())
+    discriminants: tuple[Discriminant, ...] = ()
+    profiles: Profiles | None = None
+
+    @property
+    def plainest(self) -> Reading:
+        """Give the reading of the first view, which tells what is expressed."""
+        return self.readings[self.views[0].transform]
 
 
 def keep(found: Found, options: ClusterOptions) -> Kept:
@@ -141,14 +150,17 @@ def keep(found: Found, options: ClusterOptions) -> Kept:
         meaning=Meaning.of(tissue, recipe, found.semantics, random_state=seed),
         domains=tuple(str(number) for number in range(1, found.n_clusters + 1)),
     )
-    tiles = _tiles(tissue, found.numbers, seed)
-    numbers = found.numbers[np.concatenate(tiles)]
-    width = max(recipe.member_components)
-    discriminants = tuple(
-        Discriminant.fit(latent, numbers, min(width, latent.shape[1]))
-        for latent in latents(kept, tissue, kept.panel.overlap(found.genes), tiles=tiles, recentre=False)
+    tiles, overlap = _tiles(tissue, found.numbers, seed), kept.panel.overlap(found.genes)
+    spots = np.concatenate(tiles)
+    numbers, width = found.numbers[spots], max(recipe.member_components)
+    return replace(
+        kept,
+        discriminants=tuple(
+            Discriminant.fit(latent, numbers, min(width, latent.shape[1]))
+            for latent in latents(kept, tissue, overlap, tiles=tiles, recentre=False)
+        ),
+        profiles=Profiles.fit(kept.plainest, tissue, overlap, spots, numbers),
     )
-    return replace(kept, discriminants=discriminants)
 
 
 def _tiles(tissue: Tissue, numbers: NDArray[np.int64], random_state: int) -> list[NDArray[np.int64]]:

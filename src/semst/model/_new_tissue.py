@@ -157,7 +157,7 @@ def _semantics(
         problems.add(
             f"obsm[{key!r}] was made in another way than the semantics that the model was trained with "
             f"({'; '.join(different)}), so its numbers mean something else; make it again with "
-            f"`semst.pp.gene_semantics(adata, ..., key_added={key!r})`, or delete it if the model has the packaged ones."
+            f"`semst.pp.gene_semantics(adata, ..., key_added={key!r})`, or delete it if the model's are packaged."
         )
         return None
     return semantics

@@ -48,7 +48,7 @@ def transfer(
     data
         AnnData, or SpatialData with such a table: spots x genes with raw counts (what the model was trained on), and
         where the spots lie. Genes may be named otherwise than in the model (aliases, Ensembl ids, the other of human
-        and mouse), and some of the model's may be missing: they count as their mean.
+        and mouse), and some of the model's may be missing: what they would have said is estimated from the others.
     center
         Whether each gene's mean in this tissue takes the place of its mean in the training tissue. The default takes
         out what differs between slices in chemistry and depth, and asks that both hold about the same domains. Set it
@@ -78,7 +78,8 @@ def transfer(
         Categorical of str: the domains, with all names of the model, also of domains that are not found.
     ``obs[key_added + "_confidence"]``
         float32 in [0, 1]: how firmly the spot belongs to its domain and not to another, times how usual it would be
-        there, see Notes. About 0.5 on tissue like that of the training.
+        there, see Notes. On tissue like that of the training it is spread out, with a median of about 0.3; spots that
+        such tissue does not have are near 0.
     ``uns[key_added]``
         Dict of ``params``; ``coverage``: ``genes`` and ``counts`` (float: share of the model's genes that are there,
         and of the counts that they have in the training tissue), ``n_genes`` and ``n_found`` (int: that the networks
@@ -113,8 +114,10 @@ def transfer(
 
         \bar p_k = \frac{1}{V} \sum_v \frac{e^{-\delta_{vk}^2 / 2}}{\sum_l e^{-\delta_{vl}^2 / 2}}
 
-    with the confidence :math:`\bar p_k \, \bar t_k`, where :math:`t_{vk}` is the share of the domain's training spots
-    that lie at least as far from its mean. Labels are not smoothed over space: the latents are already.
+    with the confidence :math:`\bar p_k \min(\bar t_k, u_k)`. Here :math:`t_{vk}` is the share of the domain's training
+    spots that lie at least as far from its mean, and :math:`u_k` the share of them no more like it in what they
+    express (cosine between the mean expression of the domain and that of the spot and all at most two steps away, both
+    relative to the tissue as a whole). Labels are not smoothed over space: the latents are already.
 
     Missing semantics are pooled from the packaged gene vectors, if those of the training were; they are not written.
 
@@ -145,10 +148,7 @@ def transfer(
         spatial_key=spatial_key,
         coordinate_system=coordinate_system,
     )
-    share, typical = _judged(kept, new, center=center)
-    best = share.argmax(axis=1)
-    rows = np.arange(best.size)
-    confidence = np.clip(share[rows, best] * typical[rows, best], 0, 1).astype(np.float32)
+    best, confidence = _judged(kept, new, center=center)
     params = {
         "center": center,
         "min_coverage": min_coverage,
@@ -187,8 +187,8 @@ def _model(model: SemST | str | os.PathLike[str]) -> SemST:
     raise TypeError(message)
 
 
-def _judged(kept: Kept, new: NewTissue, *, center: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean posterior and mean typicality of each domain, each ``(n, k)``, rows in the order of the tiles."""
+def _judged(kept: Kept, new: NewTissue, *, center: bool) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Domain of each spot, from 0, and confidence, rows in the order of the tiles."""
     from semst.model._discriminant import posterior
     from semst.model._latents import latents
 
@@ -199,4 +199,11 @@ def _judged(kept: Kept, new: NewTissue, *, center: bool) -> tuple[NDArray[np.flo
         squared = discriminant.squared_distances(latent)
         share += posterior(squared) / len(kept.discriminants)
         typical += discriminant.typicality(squared) / len(kept.discriminants)
-    return share, typical
+    best = share.argmax(axis=1)
+    rows = np.arange(best.size)
+    assert kept.profiles is not None  # only while a model is made
+    alike = kept.profiles.typicality(
+        kept.plainest, new.tissue, new.overlap, np.concatenate(new.tiles), best, recentre=center
+    )
+    confidence = share[rows, best] * np.minimum(typical[rows, best], alike)
+    return best, np.clip(confidence, 0, 1).astype(np.float32)
