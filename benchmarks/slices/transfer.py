@@ -43,7 +43,7 @@ def shuffled(table: ad.AnnData) -> ad.AnnData:
 
 
 def panels(table: ad.AnnData, genes: list[str]) -> dict[str, ad.AnnData]:
-    """Keep half of the genes, a tenth, and 400 of those that the model reads; drop spots that are left without counts."""
+    """Keep half of the genes, a tenth, and 400 of those that the model reads; spots left without counts go."""
     generator = np.random.default_rng(0)
     masks = {
         "half": generator.random(table.n_vars) < 0.5,
