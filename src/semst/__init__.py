@@ -12,23 +12,26 @@ from semst._register import register_accessor
 
 if TYPE_CHECKING:
     from semst import datasets, metrics, nn, pl, pp, semantics, tl
+    from semst.model import SemST
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "datasets", "metrics", "nn", "pl", "pp", "semantics", "tl"]
+__all__ = ["SemST", "__version__", "datasets", "metrics", "nn", "pl", "pp", "semantics", "tl"]
 
-_PARTS = frozenset(__all__) - {"__version__"}
+_PARTS = frozenset(__all__) - {"SemST", "__version__"}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 (modules)
     # Parts are imported when first asked for: torch alone takes seconds, which need not be waited for.
     if name in _PARTS:
         return import_module(f"semst.{name}")
+    if name == "SemST":
+        return import_module("semst.model").SemST
     message = f"module 'semst' has no attribute {name!r}; it has {', '.join(__all__)}."
     raise AttributeError(message)
 
 
 def __dir__() -> list[str]:
-    return sorted(set(globals()) | _PARTS)
+    return sorted(set(globals()) | set(__all__))
 
 
 register_accessor()

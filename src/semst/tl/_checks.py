@@ -20,18 +20,20 @@ if TYPE_CHECKING:
     from scipy import sparse
     from spatialdata import SpatialData
 
+    from semst.nn import Convolution, Likelihood
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterOptions:
     """The choices of :func:`semst.tl.cluster`, which documents them."""
 
     n_clusters: int | None
-    preset: str
+    preset: Preset
     semantics_key: str | None
     layer: str | None
-    likelihood: str
-    convolution: str
-    partition: str | None
+    likelihood: Likelihood
+    convolution: Convolution
+    partition: Partition | None
     refine: bool
     n_top_genes: int
     n_neighbors: int

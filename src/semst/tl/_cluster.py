@@ -20,6 +20,7 @@ from semst.pp._graphs import spatial_graph, widen
 from semst.tl._checks import ClusterOptions, check
 from semst.tl._consensus import agreement
 from semst.tl._device import pick_device
+from semst.tl._found import Found, semantics_params
 from semst.tl._members import members
 from semst.tl._modulation import facts as modulation_facts
 from semst.tl._modulation import pooling_of
@@ -31,6 +32,8 @@ from semst.tl._stability import stability
 from semst.tl._train import train
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from anndata import AnnData
     from numpy.typing import NDArray
 
@@ -228,23 +231,37 @@ def cluster(
         coordinate_system=coordinate_system,
         key_added=key_added,
     )
+    return run(data, options, table_key=table_key, progress=progress, copy=copy)
+
+
+def run(
+    data: Data,
+    options: ClusterOptions,
+    *,
+    table_key: str | None,
+    progress: bool,
+    copy: bool,
+    keep: Callable[[Found], object] | None = None,
+) -> Data | None:
+    """Do what :func:`cluster` does; ``keep`` is called with what was found, before anything is written."""
     table = find_table(data, table_key=table_key, where=WHERE)
     problems = Problems(WHERE)
-    chosen_device = pick_device(device, problems)
+    chosen_device = pick_device(options.device, problems)
     checked = check(data, table, options, problems)
     fresh = _missing_semantics(table, options)
     semantics = fresh.spot_vectors if fresh is not None else checked.semantics
 
-    recipe = recipe_for(preset, epochs=epochs, gaussian=likelihood == "gaussian")
-    cut_by = partition or recipe.partition
-    graph = spatial_graph(table, checked.coordinates, n_neighbors=n_neighbors)
-    genes = choose_genes(checked.counts, graph, recipe, n_top_genes=n_top_genes)
+    recipe = recipe_for(options.preset, epochs=options.epochs, gaussian=options.likelihood == "gaussian")
+    cut_by = options.partition or recipe.partition
+    random_state, n_clusters = options.random_state, options.n_clusters
+    graph = spatial_graph(table, checked.coordinates, n_neighbors=options.n_neighbors)
+    genes = choose_genes(checked.counts, graph, recipe, n_top_genes=options.n_top_genes)
     tissue = Tissue(checked.counts, graph, semantics, genes, checked.coordinates)
     trained = train(
         tissue,
         recipe,
-        likelihood=likelihood,
-        convolution=convolution,
+        likelihood=options.likelihood,
+        convolution=options.convolution,
         device=chosen_device,
         random_state=random_state,
         progress=progress,
@@ -261,15 +278,21 @@ def cluster(
             labels = choose(partitions, n_clusters, **vars(bench), random_state=random_state)
     else:
         labels = tightest(partitions, n_clusters, latent=trained.latent)
-    if refine:
+    if options.refine:
         labels = refine_labels(labels, widen(graph))
 
     numbers = _by_size(labels)
     modulation = None
     if semantics is not None and trained.modulated is not None:
-        pooling = pooling_of(table, checked.counts, semantics, key=str(semantics_key), layer=layer, fresh=fresh)
+        semantics_key = str(options.semantics_key)
+        pooling = pooling_of(table, checked.counts, semantics, key=semantics_key, layer=options.layer, fresh=fresh)
         names = np.asarray(table.var_names, dtype=str)
         modulation = modulation_facts(trained.modulated, numbers - 1, tissue, pooling, names=names)
+
+    if keep is not None:
+        told = semantics_params(table, options.semantics_key, fresh)
+        all_genes = tuple(str(name) for name in table.var_names)
+        keep(Found(tissue, recipe, trained, numbers, n_clusters, all_genes, told))
 
     data, table = target(data, table, copy=copy)
     if fresh is not None:
@@ -286,7 +309,7 @@ def cluster(
         facts["stability"] = {"n_clusters": curve.n_clusters, "values": curve.values}
     if modulation is not None:
         facts["modulation"] = modulation
-    _write(table, numbers, agreement(labels, partitions), trained, facts, ClusterKeys(key_added))
+    _write(table, numbers, agreement(labels, partitions), trained, facts, ClusterKeys(options.key_added))
     return data if copy else None
 
 

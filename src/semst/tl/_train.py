@@ -48,12 +48,15 @@ class Trained:
         Terms of the loss, ``(epochs,)`` float64, averaged over networks.
     modulated
         What FSM did in all networks together; None without semantics, and on large tissue, where it is not kept.
+    networks
+        One for each view, as training left it.
     """
 
     latents: list[NDArray[np.float32]]
     latent: NDArray[np.float32]
     history: dict[str, NDArray[np.float64]]
     modulated: Modulated | None = None
+    networks: tuple[SemSTNetwork, ...] = ()
 
 
 def train(
@@ -84,6 +87,7 @@ def train(
     smoothed: list[NDArray[np.float32]] = []
     fits: list[Fitted] = []
     collected = Collected()
+    networks: list[SemSTNetwork] = []
     waiting: deque[Future[_Result]] = deque()
     with (
         tqdm(total=len(recipe.views) * recipe.plan.epochs, desc="semst", unit="epoch", disable=not progress) as bar,
@@ -109,6 +113,7 @@ def train(
             network = _network(each.features.shape[1], tissue, recipe, likelihood, convolution, seed).to(device)
             prepared = each.to(device)
             network.start_linear(prepared)
+            networks.append(network)
             waiting.append(submit(_fit, network, prepared, recipe.plan, generator=generator, on_epoch=on_epoch))
             while waiting and waiting[0].done():
                 take_up()
@@ -119,6 +124,7 @@ def train(
         latent=np.concatenate([fitted.latents[recipe.plan.epochs] for fitted in fits], axis=1),
         history={term: np.mean([fitted.history[term] for fitted in fits], axis=0) for term in fits[0].history},
         modulated=collected.mean(),
+        networks=tuple(networks),
     )
 
 

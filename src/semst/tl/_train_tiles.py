@@ -43,7 +43,7 @@ def train_large(
     tiles = dealt(tissue, random_state)
     adjacency = {n_rings: normalise(rings(tissue.graph, n_rings)) for n_rings in {view.rings for view in recipe.views}}
 
-    def one(number: int) -> tuple[NDArray[np.float32] | None, dict[str, Any]]:
+    def one(number: int) -> tuple[NDArray[np.float32] | None, dict[str, Any], SemSTNetwork]:
         view, generator = recipe.views[number], generators[number]
         prepared = TissueTiles(
             tissue,
@@ -71,7 +71,7 @@ def train_large(
             generator=generator,
             on_tile=on_tile,
         )
-        return smoothed, history
+        return smoothed, history, network
 
     one_at_a_time = Lock()
     looks = recipe.plan.epochs + len(tiles)
@@ -88,10 +88,11 @@ def train_large(
         waiting: list[Future[Any]] = [submit(one, number) for number in range(len(recipe.views))]
         done = [each.result() for each in waiting]
     return Trained(
-        latents=[smoothed for smoothed, _ in done if smoothed is not None]
+        latents=[smoothed for smoothed, _, _ in done if smoothed is not None]
         + np.split(latent, len(recipe.views), axis=1),
         latent=latent,
-        history={term: np.mean([history[term] for _, history in done], axis=0) for term in done[0][1]},
+        history={term: np.mean([history[term] for _, history, _ in done], axis=0) for term in done[0][1]},
+        networks=tuple(network for _, _, network in done),
     )
 
 

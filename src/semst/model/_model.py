@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from semst._keys import CLUSTER, SPATIAL, ClusterKeys
+from semst._problems import Problems
+from semst._results import Data, check_key, target
+from semst.model._files import read_model, write_model
+from semst.model._kept import Kept, keep
+from semst.model._latents import latents
+from semst.model._new_tissue import prepare
+from semst.tl._checks import ClusterOptions
+from semst.tl._cluster import cluster, run
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+_NOT_OPTIONS = {"data", "table_key", "progress", "copy"}
+
+
+class SemST:
+    """A trained model: the domains of one tissue, to be found in others.
+
+    Made by :meth:`train` or :meth:`load`, not by calling the class: there is no model that is not trained. It is never
+    changed by what it is applied to.
+
+    Parameters
+    ----------
+    kept
+        The parts; for :meth:`train` and :meth:`load`.
+    colors
+        A colour for each domain, as matplotlib knows them, which :func:`semst.tl.transfer` hands on; None lets every
+        picture choose, which gives the same colours as long as nobody chooses other ones.
+
+    Examples
+    --------
+    >>> import semst
+    >>> first = semst.datasets.simulated(n_spots=400, n_genes=300, random_state=0, progress=False)
+    >>> second = semst.datasets.simulated(n_spots=400, n_genes=300, random_state=1, progress=False)
+    >>> model = semst.SemST.train(first, n_clusters=4, epochs=5, progress=False)
+    >>> model
+    SemST: 4 domains, 8 networks, 300 genes (human), trained on 400 spots
+    >>> semst.tl.transfer(model, second)
+    >>> second.obs["semst"].cat.categories.tolist()
+    ['1', '2', '3', '4']
+    """
+
+    def __init__(self, kept: Kept, *, colors: Sequence[str] | None = None) -> None:
+        self._kept = kept
+        self.colors = colors
+
+    @classmethod
+    def train(cls, data: Data, **options: Any) -> SemST:  # noqa: ANN401
+        """Find the domains of a tissue, and keep what finds them in others.
+
+        Does to ``data`` what :func:`semst.tl.cluster` does with the same arguments, byte for byte, and returns the
+        model.
+
+        Parameters
+        ----------
+        data
+            As for :func:`semst.tl.cluster`: the results are written into it.
+        options
+            All other arguments of :func:`semst.tl.cluster`, under the same names and with the same defaults; not
+            ``copy``.
+
+        Returns
+        -------
+        The model.
+
+        Raises
+        ------
+        TypeError, KeyError, ValueError, FloatingPointError
+            As :func:`semst.tl.cluster`; also TypeError for an argument that it does not have, and for ``copy``.
+
+        Notes
+        -----
+        Kept are, for each way to stabilise counts, the principal axes of the genes; for each view the weights of its
+        network and the unit of its semantics; and for each latent (the smoothed input of a view, and what its network
+        makes of it) a linear discriminant: the mean of each domain and one covariance for all, in the leading
+        components that :func:`semst.tl.cluster` cuts. No spot of the training tissue is kept.
+
+        Examples
+        --------
+        >>> import semst
+        >>> adata = semst.datasets.simulated(n_spots=400, n_genes=300, progress=False)
+        >>> model = semst.SemST.train(adata, n_clusters=4, epochs=5, progress=False)
+        >>> model.domains
+        ('1', '2', '3', '4')
+        """
+        if "copy" in options:
+            message = "SemST.train writes into `data` and returns the model; use `SemST.train(adata.copy(), ...)`."
+            raise TypeError(message)
+        try:
+            bound = inspect.signature(cluster).bind(data, **options)
+        except TypeError as error:
+            message = f"SemST.train takes the arguments of semst.tl.cluster: {error}."
+            raise TypeError(message) from None
+        bound.apply_defaults()
+        given = bound.arguments
+        chosen = ClusterOptions(**{name: value for name, value in given.items() if name not in _NOT_OPTIONS})
+        found: list[Kept] = []
+        run(
+            data,
+            chosen,
+            table_key=given["table_key"],
+            progress=given["progress"],
+            copy=False,
+            keep=lambda each: found.append(keep(each, chosen)),
+        )
+        return cls(found[0])
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> SemST:
+        """Read a model that :meth:`save` wrote; nothing in the folder is executed.
+
+        Parameters
+        ----------
+        folder
+            Path.
+
+        Returns
+        -------
+        The model.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the folder or a file in it is missing.
+        ValueError
+            If a file is damaged, is no model, or has a format that this version does not read.
+        """
+        kept, colors = read_model(folder)
+        return cls(kept, colors=colors)
+
+    def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the model into a folder: ``arrays.safetensors`` and ``model.json``.
+
+        The folder appears when it is complete. A model can be read by every version of semst that knows its format.
+
+        Parameters
+        ----------
+        folder
+            Path; folders above it are made.
+        overwrite
+            Whether a model that is there is replaced.
+
+        Raises
+        ------
+        FileExistsError
+            If the folder is there and is not to be replaced, or is no model.
+        """
+        write_model(folder, self._kept, self.colors, overwrite=overwrite)
+
+    def embed(
+        self,
+        data: Data,
+        *,
+        center: bool = True,
+        layer: str | None = None,
+        min_coverage: float = 0.1,
+        device: str = "auto",
+        table_key: str | None = None,
+        spatial_key: str = SPATIAL.coordinates,
+        coordinate_system: str | None = None,
+        key_added: str = CLUSTER.base,
+        copy: bool = False,
+    ) -> Data | None:
+        """Compute the latent of a tissue, without training.
+
+        Parameters
+        ----------
+        data
+            AnnData, or SpatialData with such a table, as for :func:`semst.tl.transfer`.
+        center, layer, min_coverage, device, table_key, spatial_key, coordinate_system
+            As for :func:`semst.tl.transfer`.
+        key_added
+            The latent is written under ``"X_" + key_added``.
+        copy
+            Return a copy with the result and leave ``data`` alone; the default writes into ``data``.
+
+        Returns
+        -------
+        None, or the copy. Written into the table:
+
+        ``obsm["X_" + key_added]``
+            ``(n_spots, d)`` float32: the latents of all networks side by side, as :func:`semst.tl.cluster` writes those
+            of the training tissue.
+
+        Raises
+        ------
+        TypeError, KeyError, ValueError
+            As :func:`semst.tl.transfer`; ``data`` is as it was.
+        """
+        problems = Problems("SemST.embed")
+        check_key(key_added, problems)
+        new = prepare(
+            self._kept,
+            data,
+            problems,
+            layer=layer,
+            min_coverage=min_coverage,
+            device=device,
+            table_key=table_key,
+            spatial_key=spatial_key,
+            coordinate_system=coordinate_system,
+        )
+        found = latents(
+            self._kept,
+            new.tissue,
+            new.overlap,
+            tiles=new.tiles,
+            recentre=center,
+            smoothed=False,
+            device=new.device,
+        )
+        latent = new.in_order(np.concatenate(list(found), axis=1))
+        data, table = target(data, new.table, copy=copy)
+        table.obsm[ClusterKeys(key_added).obsm] = latent
+        return data if copy else None
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Names of the domains."""
+        return self._kept.domains
+
+    @property
+    def genes(self) -> tuple[str, ...]:
+        """Names of the genes that the networks read."""
+        return tuple(self._kept.panel.names[gene] for gene in self._kept.panel.chosen)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Arguments of the training, a copy."""
+        return dict(self._kept.params)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Versions of semst and of what it stands on, at the time of the training, a copy."""
+        return dict(self._kept.versions)
+
+    @property
+    def colors(self) -> list[str] | None:
+        """A colour for each domain, or None."""
+        return None if self._colors is None else list(self._colors)
+
+    @colors.setter
+    def colors(self, colors: Sequence[str] | None) -> None:
+        if colors is not None:
+            if isinstance(colors, str) or len(colors) != len(self.domains):
+                message = f"colors must be one for each of the {len(self.domains)} domains, got {colors!r}."
+                raise ValueError(message)
+            colors = [str(color) for color in colors]
+        self._colors = colors
+
+    def __repr__(self) -> str:
+        kept = self._kept
+        return (
+            f"SemST: {len(kept.domains)} domains, {len(kept.networks)} networks, {kept.panel.chosen.size} genes "
+            f"({kept.panel.species}), trained on {kept.n_spots} spots"
+        )

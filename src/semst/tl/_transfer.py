@@ -1,0 +1,209 @@
+"""Domains of a trained model, found in another tissue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from semst._keys import CLUSTER, SPATIAL, ClusterKeys
+from semst._problems import Problems
+from semst._provenance import versions
+from semst._results import Data, check_key, target
+
+if TYPE_CHECKING:
+    import os
+
+    from numpy.typing import NDArray
+
+    from semst.model import SemST
+    from semst.model._kept import Kept
+    from semst.model._new_tissue import NewTissue
+
+WHERE = "semst.tl.transfer"
+
+
+def transfer(
+    model: SemST | str | os.PathLike[str],
+    data: Data,
+    *,
+    center: bool = True,
+    layer: str | None = None,
+    min_coverage: float = 0.1,
+    device: str = "auto",
+    table_key: str | None = None,
+    spatial_key: str = SPATIAL.coordinates,
+    coordinate_system: str | None = None,
+    key_added: str = CLUSTER.base,
+    copy: bool = False,
+) -> Data | None:
+    r"""Find the domains of a trained model in another tissue, without training.
+
+    Parameters
+    ----------
+    model
+        A :class:`semst.SemST`, or the folder of one.
+    data
+        AnnData, or SpatialData with such a table: spots x genes with raw counts (what the model was trained on), and
+        where the spots lie. Genes may be named otherwise than in the model (aliases, Ensembl ids, the other of human
+        and mouse), and some of the model's may be missing: what they would have said is estimated from the others.
+    center
+        Whether each gene's mean in this tissue takes the place of its mean in the training tissue. The default takes
+        out what differs between slices in chemistry and depth, and asks that both hold about the same domains. Set it
+        to False for a piece of the same slice, or one that is known to lack some domains.
+    layer
+        Key of ``layers`` with the counts; the default reads ``X``.
+    min_coverage
+        Share of the genes that the model reads, in [0, 1], that must be there.
+    device
+        ``"auto"`` takes a GPU where there is one; or a name such as ``"cpu"`` or ``"cuda:1"``.
+    table_key
+        Name of the table in a SpatialData that has several.
+    spatial_key
+        Key of ``obsm`` with the coordinates, ``(n_spots, 2)`` in any unit.
+    coordinate_system
+        For SpatialData: where the centroids are taken; the default is ``"global"``, or the only one.
+    key_added
+        Name of all that is written.
+    copy
+        Return a copy with the results and leave ``data`` alone; the default writes into ``data``.
+
+    Returns
+    -------
+    None, or the copy. Written into the table, in place of what was there under the same names:
+
+    ``obs[key_added]``
+        Categorical of str: the domains, with all names of the model, also of domains that are not found.
+    ``obs[key_added + "_confidence"]``
+        float32 in [0, 1]: how firmly the spot belongs to its domain and not to another, times how usual it would be
+        there, see Notes. On tissue like that of the training it is spread out, with a median of about 0.3; spots that
+        such tissue does not have are near 0.
+    ``uns[key_added]``
+        Dict of ``params``; ``coverage``: ``genes`` and ``counts`` (float: share of the model's genes that are there,
+        and of the counts that they have in the training tissue), ``n_genes`` and ``n_found`` (int: that the networks
+        read, and of these there), ``missing`` (str array), ``how`` (way of matching -> number); ``model``:
+        ``params`` and ``versions`` of the training; ``device``; ``versions``.
+    ``uns[key_added + "_colors"]``
+        List of str, where the model has colours; else those of an earlier run are taken away.
+
+    Raises
+    ------
+    TypeError
+        If ``data`` is neither AnnData nor SpatialData, or ``model`` neither a model nor a path.
+    FileNotFoundError
+        If the folder holds no model.
+    KeyError
+        If a layer, key, table or coordinate system is missing, or there are no coordinates, or no semantics of the kind
+        that the model was trained with.
+    ValueError
+        If the folder is damaged; an argument is out of its range; names are duplicated; counts are negative, not whole
+        numbers, not finite, or missing from a spot; coordinates are not finite; semantics were made in another way than
+        those of the training; or fewer of the model's genes are there than ``min_coverage`` asks for. ``data`` is as it
+        was.
+
+    Notes
+    -----
+    Counts are stabilised and turned onto the axes of the training tissue, with the library size that it would have had
+    with the shared genes alone; places make a graph as in :func:`semst.tl.cluster`; the networks read both. In each
+    latent :math:`v` (the smoothed input of a view, and what its network makes of it) a spot lies at the Mahalanobis
+    distance :math:`\delta_{vk}` from domain :math:`k`. It goes to the domain of highest mean posterior
+
+    .. math::
+
+        \bar p_k = \frac{1}{V} \sum_v \frac{e^{-\delta_{vk}^2 / 2}}{\sum_l e^{-\delta_{vl}^2 / 2}}
+
+    with the confidence :math:`\bar p_k \min(\bar t_k, u_k)`. Here :math:`t_{vk}` is the share of the domain's training
+    spots that lie at least as far from its mean, and :math:`u_k` the share of them no more like it in what they
+    express (cosine between the mean expression of the domain and that of the spot and all at most two steps away, both
+    relative to the tissue as a whole). Labels are not smoothed over space: the latents are already.
+
+    Missing semantics are pooled from the packaged gene vectors, if those of the training were; they are not written.
+
+    Examples
+    --------
+    >>> import semst
+    >>> first = semst.datasets.simulated(n_spots=400, n_genes=300, random_state=0, progress=False)
+    >>> second = semst.datasets.simulated(n_spots=400, n_genes=300, random_state=1, progress=False)
+    >>> model = semst.SemST.train(first, n_clusters=4, epochs=5, progress=False)
+    >>> semst.tl.transfer(model, second)
+    >>> second.obs["semst"].cat.categories.tolist()
+    ['1', '2', '3', '4']
+    """
+    from semst.model._new_tissue import prepare
+
+    trained = _model(model)
+    kept = trained._kept
+    problems = Problems(WHERE)
+    check_key(key_added, problems)
+    new = prepare(
+        kept,
+        data,
+        problems,
+        layer=layer,
+        min_coverage=min_coverage,
+        device=device,
+        table_key=table_key,
+        spatial_key=spatial_key,
+        coordinate_system=coordinate_system,
+    )
+    best, confidence = _judged(kept, new, center=center)
+    params = {
+        "center": center,
+        "min_coverage": min_coverage,
+        "spatial_key": spatial_key,
+        "key_added": key_added,
+        **({} if layer is None else {"layer": layer}),
+        **({} if coordinate_system is None else {"coordinate_system": coordinate_system}),
+    }
+
+    data, table = target(data, new.table, copy=copy)
+    keys = ClusterKeys(key_added)
+    names = np.array(kept.domains, dtype=object)[new.in_order(best)]
+    table.obs[keys.obs] = pd.Categorical(names, categories=list(kept.domains))
+    table.obs[keys.confidence] = new.in_order(confidence)
+    table.uns[keys.uns] = {
+        "params": params,
+        "coverage": new.overlap.coverage,
+        "model": {"params": trained.params, "versions": trained.versions},
+        "device": str(new.device),
+        "versions": versions(),
+    }
+    table.uns.pop(keys.colors, None)  # colours of domains that are no more
+    if trained.colors is not None:
+        table.uns[keys.colors] = trained.colors
+    return data if copy else None
+
+
+def _model(model: SemST | str | os.PathLike[str]) -> SemST:
+    from semst.model import SemST
+
+    if isinstance(model, SemST):
+        return model
+    if isinstance(model, str | Path) or hasattr(model, "__fspath__"):
+        return SemST.load(model)
+    message = f"{WHERE}: model must be a semst.SemST or the folder of one, got {type(model).__name__}."
+    raise TypeError(message)
+
+
+def _judged(kept: Kept, new: NewTissue, *, center: bool) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Domain of each spot, from 0, and confidence, rows in the order of the tiles."""
+    from semst.model._discriminant import posterior
+    from semst.model._latents import latents
+
+    size: Any = (new.table.n_obs, len(kept.domains))
+    share, typical = np.zeros(size), np.zeros(size)
+    found = latents(kept, new.tissue, new.overlap, tiles=new.tiles, recentre=center, device=new.device)
+    for discriminant, latent in zip(kept.discriminants, found, strict=True):
+        squared = discriminant.squared_distances(latent)
+        share += posterior(squared) / len(kept.discriminants)
+        typical += discriminant.typicality(squared) / len(kept.discriminants)
+    best = share.argmax(axis=1)
+    rows = np.arange(best.size)
+    assert kept.profiles is not None  # only while a model is made
+    alike = kept.profiles.typicality(
+        kept.plainest, new.tissue, new.overlap, np.concatenate(new.tiles), best, recentre=center
+    )
+    confidence = share[rows, best] * np.minimum(typical[rows, best], alike)
+    return best, np.clip(confidence, 0, 1).astype(np.float32)

@@ -1,0 +1,250 @@
+"""Labels for other tissue: which, how sure, and what becomes of other genes, names, orders and noise."""
+
+from __future__ import annotations
+
+import logging
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+import semst
+
+
+def simulated(seed: int) -> ad.AnnData:
+    return semst.datasets.simulated(n_spots=500, n_genes=400, n_domains=4, random_state=seed, progress=False)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    table = simulated(1)
+    return table, semst.SemST.train(table, n_clusters=4, epochs=6, progress=False)
+
+
+@pytest.fixture(scope="module")
+def model(trained):
+    return trained[1]
+
+
+@pytest.fixture(scope="module")
+def other() -> ad.AnnData:
+    return simulated(2)
+
+
+@pytest.fixture(scope="module")
+def labelled(model, other) -> ad.AnnData:
+    return semst.tl.transfer(model, other, copy=True)
+
+
+def agreement(first, second):
+    return adjusted_rand_score(first.obs["semst"], second.obs["semst"])
+
+
+def test_it_writes_what_it_says(model, other, labelled):
+    assert set(labelled.obs) - set(other.obs) == {"semst", "semst_confidence"}
+    assert set(labelled.obsm) == set(other.obsm)
+    assert list(labelled.obs["semst"].cat.categories) == list(model.domains)
+    assert labelled.obs["semst"].notna().all()
+    assert labelled.obs["semst_confidence"].dtype == np.float32
+    assert labelled.obs["semst_confidence"].between(0, 1).all()
+    facts = labelled.uns["semst"]
+    assert facts["params"]["center"] is True
+    assert facts["coverage"]["genes"] == 1
+    assert facts["coverage"]["n_found"] == facts["coverage"]["n_genes"] == len(model.genes)
+    assert facts["coverage"]["missing"].size == 0
+    assert facts["model"]["params"]["n_clusters"] == 4
+    assert {"semst", "torch"} <= set(facts["versions"])
+    assert "semst_colors" not in labelled.uns
+
+
+def test_results_survive_the_disk(labelled, tmp_path):
+    labelled.write_h5ad(tmp_path / "labelled.h5ad")
+    again = ad.read_h5ad(tmp_path / "labelled.h5ad")
+    pd.testing.assert_series_equal(again.obs["semst"], labelled.obs["semst"])
+    assert again.uns["semst"]["coverage"]["n_found"] == 400
+
+
+def test_training_tissue_gets_its_labels_back(trained):
+    table, model = trained
+    for center in (True, False):
+        assert agreement(semst.tl.transfer(model, table, center=center, copy=True), table) > 0.9
+
+
+def test_planted_domains_are_found_in_other_tissue(labelled):
+    assert adjusted_rand_score(labelled.obs["ground_truth"], labelled.obs["semst"]) > 0.6
+
+
+def test_domains_have_the_names_of_the_training(trained, labelled):
+    """Not only the same partition: label 1 here is what label 1 is there."""
+    there = trained[0].obs.groupby("semst", observed=True)["ground_truth"].agg(lambda each: each.mode()[0])
+    named = labelled.obs["semst"].astype(str).map({str(key): str(value) for key, value in there.items()})
+    assert (named == labelled.obs["ground_truth"].astype(str)).mean() > 0.7
+
+
+def test_order_of_spots_and_genes_does_not_matter(model, other, labelled):
+    generator = np.random.default_rng(0)
+    spots, genes = generator.permutation(other.n_obs), generator.permutation(other.n_vars)
+    mixed = semst.tl.transfer(model, other[spots, genes].copy(), copy=True)
+    assert (mixed.obs["semst"] == labelled.obs["semst"].iloc[spots]).mean() > 0.995  # sums in another order
+    np.testing.assert_allclose(mixed.obs["semst_confidence"], labelled.obs["semst_confidence"].iloc[spots], atol=0.05)
+
+
+def test_turned_tissue_has_the_same_labels(model, other, labelled):
+    turned = other.copy()
+    turned.obsm["spatial"] = turned.obsm["spatial"] @ np.array([[0.6, -0.8], [0.8, 0.6]]) * 3 + 100
+    pd.testing.assert_series_equal(semst.tl.transfer(model, turned, copy=True).obs["semst"], labelled.obs["semst"])
+
+
+def test_deeper_sequencing_changes_little(model, other, labelled):
+    deeper = other.copy()
+    deeper.X = deeper.X * 3
+    assert agreement(semst.tl.transfer(model, deeper, copy=True), labelled) > 0.95
+
+
+def test_half_of_the_genes_do(model, other, labelled):
+    half = semst.tl.transfer(model, other[:, ::2].copy(), copy=True)
+    assert agreement(half, labelled) > 0.6
+    coverage = half.uns["semst"]["coverage"]
+    assert coverage["genes"] == 0.5
+    assert sorted(coverage["missing"]) == sorted(other.var_names[1::2])
+
+
+def test_genes_that_the_model_does_not_know_change_nothing(model, other, labelled):
+    noise = ad.AnnData(np.full((other.n_obs, 30), 50.0, dtype=np.float32))
+    noise.obs_names, noise.var_names = other.obs_names, [f"unheard-of {number}" for number in range(30)]
+    wider = ad.concat([other, noise], axis=1, merge="first")
+    assert agreement(semst.tl.transfer(model, wider, copy=True), labelled) > 0.98
+
+
+def test_other_names_of_the_same_genes_are_understood(model, other, labelled):
+    renamed = other.copy()
+    aliases = {"SNAP25": "ENSG00000132639", "MBP": "ENSG00000197971.16", "GFAP": "Gfap"}
+    renamed.var_names = [aliases.get(name, name) for name in other.var_names]
+    found = semst.tl.transfer(model, renamed, copy=True)
+    assert found.uns["semst"]["coverage"]["genes"] == 1
+    assert sum(found.uns["semst"]["coverage"]["how"].values()) == 400
+    assert found.uns["semst"]["coverage"]["how"]["exact"] < 400
+    assert agreement(found, labelled) > 0.98
+
+
+def test_confidence_drops_on_tissue_that_the_model_has_not_seen(trained, other, labelled):
+    table, model = trained
+    own = semst.tl.transfer(model, table, copy=True).obs["semst_confidence"].median()
+    shuffled = other.copy()
+    shuffled.var_names = np.random.default_rng(0).permutation(other.var_names)
+    strange = semst.tl.transfer(model, shuffled, copy=True).obs["semst_confidence"].median()
+    flat = other.copy()
+    flat.X = np.asarray(np.random.default_rng(0).poisson(2, other.shape), dtype=np.float32)
+    noise = semst.tl.transfer(model, flat, copy=True).obs["semst_confidence"].median()
+    assert own > 0.2
+    assert max(strange, noise) < min(0.1 * own, 0.5 * labelled.obs["semst_confidence"].median())
+
+
+def test_a_piece_of_the_tissue_without_centring_keeps_its_labels(trained):
+    table, model = trained
+    piece = table[table.obs["semst"].isin(["1", "2"])].copy()
+    there = piece.obs["semst"].astype(str)
+    found = {center: semst.tl.transfer(model, piece, center=center, copy=True) for center in (True, False)}
+    right = {center: (each.obs["semst"].astype(str) == there).mean() for center, each in found.items()}
+    assert right[False] > 0.9
+    assert right[False] > right[True]
+
+
+def test_semantics_in_the_table_are_used_if_they_are_of_the_same_kind(model, other, labelled):
+    given = other.copy()
+    semst.pp.gene_semantics(given)
+    pd.testing.assert_series_equal(semst.tl.transfer(model, given, copy=True).obs["semst"], labelled.obs["semst"])
+    given.uns["gene_semantics"]["params"]["source"] = "another model"
+    with pytest.raises(ValueError, match="source 'another model' instead of 'packaged'"):
+        semst.tl.transfer(model, given)
+    given.obsm["gene_semantics"] = given.obsm["gene_semantics"][:, :5]
+    with pytest.raises(ValueError, match="n_spots, 128"):
+        semst.tl.transfer(model, given)
+
+
+def test_semantics_of_ones_own_have_to_be_there(other):
+    table = other[:250].copy()
+    table.obsm["mine"] = np.random.default_rng(0).normal(size=(table.n_obs, 5)).astype(np.float32)
+    mine = semst.SemST.train(table, n_clusters=3, epochs=2, semantics_key="mine", progress=False)
+    with pytest.raises(KeyError, match="no semantics: obsm\\['mine'\\] is missing"):
+        semst.tl.transfer(mine, other)
+    semst.tl.transfer(mine, table)
+
+
+def test_colours_come_along(trained, other):
+    table = trained[0]
+    model = semst.SemST(trained[1]._kept, colors=["#ff0000", "#00ff00", "#0000ff", "#000000"])
+    assert semst.tl.transfer(model, other, copy=True).uns["semst_colors"] == model.colors
+    table = other.copy()
+    table.uns["semst_colors"] = ["red"]
+    assert "semst_colors" not in semst.tl.transfer(trained[1], table, copy=True).uns
+
+
+def test_spatialdata_is_labelled_in_its_table(model, other, labelled, as_spatialdata):
+    sdata = as_spatialdata(other)
+    semst.tl.transfer(model, sdata)
+    assert agreement(sdata.tables["table"], labelled) == 1
+
+
+def test_tiles_of_a_large_tissue_give_nearly_what_the_whole_gives(model, other, labelled, monkeypatch):
+    import semst.model._new_tissue as new_tissue
+    import semst.tl._tissue_tiles as tissue_tiles
+
+    monkeypatch.setattr(new_tissue, "is_large", lambda _: True)
+    monkeypatch.setattr(tissue_tiles, "TILE", 250)
+    tiled = semst.tl.transfer(model, other, copy=True)
+    assert agreement(tiled, labelled) > 0.9
+    assert not tiled.obs["semst_confidence"].equals(labelled.obs["semst_confidence"])  # they were tiles
+
+
+@pytest.mark.parametrize(
+    ("options", "spoil", "error", "message"),
+    [
+        ({"min_coverage": 2}, None, ValueError, "min_coverage must lie between 0 and 1"),
+        ({"key_added": "a/b"}, None, ValueError, "key_added"),
+        ({"layer": "counts"}, None, KeyError, "no layer 'counts'"),
+        ({"device": "abacus"}, None, ValueError, "device 'abacus'"),
+        ({}, lambda table: table.obsm.pop("spatial"), KeyError, "no coordinates"),
+        ({}, lambda table: setattr(table, "X", table.X * 0.5), ValueError, "whole numbers"),
+        (
+            {},
+            lambda table: setattr(table, "var_names", [f"unheard-of {number}" for number in range(table.n_vars)]),
+            ValueError,
+            "0 of the 400 genes that the model reads are there",
+        ),
+    ],
+    ids=["coverage", "key", "layer", "device", "coordinates", "counts", "genes"],
+)
+def test_what_is_wrong_is_told_and_nothing_is_written(model, other, options, spoil, error, message):
+    table = other.copy()
+    if spoil is not None:
+        spoil(table)
+    before = set(table.obs), set(table.obsm), set(table.uns)
+    with pytest.raises(error, match=message):
+        semst.tl.transfer(model, table, **options)
+    assert (set(table.obs), set(table.obsm), set(table.uns)) == before
+
+
+def test_all_problems_come_at_once(model, other):
+    table = other.copy()
+    del table.obsm["spatial"]
+    with pytest.raises(ValueError, match="(?s)2 problems.*min_coverage.*no coordinates"):
+        semst.tl.transfer(model, table, min_coverage=-1)
+
+
+def test_only_models_and_tissue_are_taken(model, other, tmp_path):
+    with pytest.raises(TypeError, match="must be a semst.SemST or the folder of one, got int"):
+        semst.tl.transfer(3, other)
+    with pytest.raises(TypeError, match="expected AnnData or SpatialData"):
+        semst.tl.transfer(model, "tissue.h5ad")
+    with pytest.raises(FileNotFoundError, match="is missing"):
+        semst.tl.transfer(tmp_path / "nowhere", other)
+
+
+def test_what_is_made_on_the_way_is_announced(model, other, caplog):
+    with caplog.at_level(logging.INFO, logger="semst"):
+        semst.tl.transfer(model, other, copy=True)
+    assert "pooling the packaged gene vectors" in caplog.text
+    assert "400 of the 400 genes" in caplog.text
