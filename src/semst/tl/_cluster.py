@@ -17,6 +17,7 @@ from semst._results import Data, target
 from semst.pp._compute_semantics import SemanticsOptions, SemanticsResult, compute_gene_semantics
 from semst.pp._gene_semantics import write_semantics
 from semst.pp._graphs import spatial_graph, widen
+from semst.pp._slices import side_by_side
 from semst.tl._checks import ClusterOptions, check
 from semst.tl._consensus import agreement
 from semst.tl._device import pick_device
@@ -64,6 +65,7 @@ def cluster(
     table_key: str | None = None,
     spatial_key: str = SPATIAL.coordinates,
     coordinate_system: str | None = None,
+    batch_key: str | None = None,
     key_added: str = CLUSTER.base,
     copy: bool = False,
 ) -> Data | None:
@@ -226,6 +228,7 @@ def cluster(
         random_state=random_state,
         spatial_key=spatial_key,
         coordinate_system=coordinate_system,
+        batch_key=batch_key,
         key_added=key_added,
     )
     table = find_table(data, table_key=table_key, where=WHERE)
@@ -237,9 +240,11 @@ def cluster(
 
     recipe = recipe_for(preset, epochs=epochs, gaussian=likelihood == "gaussian")
     cut_by = partition or recipe.partition
-    graph = spatial_graph(table, checked.coordinates, n_neighbors=n_neighbors)
-    genes = choose_genes(checked.counts, graph, recipe, n_top_genes=n_top_genes)
-    tissue = Tissue(checked.counts, graph, semantics, genes, checked.coordinates)
+    slices = checked.slices
+    graph = spatial_graph(table, checked.coordinates, n_neighbors=n_neighbors, slices=slices)
+    genes = choose_genes(checked.counts, graph, recipe, n_top_genes=n_top_genes, slices=slices)
+    places = checked.coordinates if slices is None else side_by_side(checked.coordinates, slices)
+    tissue = Tissue(checked.counts, graph, semantics, genes, places, slices)
     trained = train(
         tissue,
         recipe,
@@ -255,7 +260,7 @@ def cluster(
         n_clusters = curve.best
         logger.info("the most stable number of domains is %d; see semst.pl.stability.", n_clusters)
     partitions = members(trained.latents, recipe, n_clusters, partition=cut_by, random_state=random_state)
-    bench = Bench.of(checked.counts, graph, random_state=random_state)
+    bench = Bench.of(checked.counts, graph, random_state=random_state, slices=slices)
     if recipe.selection == "consensus":
         with threadpool_limits(1):
             labels = choose(partitions, n_clusters, **vars(bench), random_state=random_state)
