@@ -70,7 +70,7 @@ class Decoder(nn.Module):
             self.zeta = nn.Linear(hidden_features, n_genes)
 
     def forward(self, latent: Tensor, observed: Tensor, library: Tensor, share: Tensor, genes: Tensor) -> Tensor:
-        """Mean negative log-likelihood of what was observed, ridge included.
+        r"""Mean negative log-likelihood of what was observed, ridge included.
 
         Parameters
         ----------

@@ -13,6 +13,7 @@ from semst._problems import Problems, listed
 from semst.pl import _draw
 from semst.pl._colors import Palette, as_labels, assign_colors, check_palette, keep_colors
 from semst.pl._image import Picture, View, images_in_system, picture_of_library, picture_of_spatialdata
+from semst.pl._slices import heading, image_of, legend_of, slices_of
 from semst.pl._spots import library_of, microns_per_unit, spot_diameter
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def domains(
     table_key: str | None = None,
     spatial_key: str = SPATIAL.coordinates,
     coordinate_system: str | None = None,
+    batch_key: str | None = None,
     ax: Axes | Sequence[Axes] | None = None,
 ) -> Axes | list[Axes]:
     """Draw the tissue, each spot or cell in the colour of its domain.
@@ -73,28 +75,33 @@ def domains(
     cmap
         Name of the matplotlib colour map for numbers.
     title
-        One for each key; the default is the key. An empty string leaves it out.
+        One for each panel; the default is the key, or with ``batch_key`` the slice. An empty string leaves it out.
     legend
         Whether to explain the colours.
     scale_bar
         Whether to draw a scale bar where the unit is known: on a Visium grid, and where ``uns["spatial_unit"]`` is
         ``"micrometer"``. A number says how many micrometres one unit of the coordinates is.
     ncols
-        Panels per row where several keys are drawn, at least 1.
+        Panels per row where several keys or slices are drawn, at least 1.
     table_key
         Name of the table in a SpatialData; needed only where there are several.
     spatial_key
         Key of ``obsm`` with the coordinates, and of ``uns`` with images in the same coordinates.
     coordinate_system
         Coordinate system of a SpatialData; the default is ``"global"``, or the only one there is.
+    batch_key
+        Key of ``obs`` that says which slice a spot belongs to, as :func:`semst.tl.cluster` takes it. Each slice has a
+        panel of its own then, with its own coordinates; colours and legend are those of all. Beneath a slice lies the
+        image whose library in ``uns[spatial_key]`` bears its name. The default draws all spots in one panel.
     ax
-        Axes to draw on, as many as keys; make their figure with ``layout="constrained"``, so that the legends beside
-        them have room. The default makes a new figure.
+        Axes to draw on, as many as keys, times slices with ``batch_key``; make their figure with
+        ``layout="constrained"``, so that the legends beside them have room. The default makes a new figure.
 
     Returns
     -------
-    The Axes, or a list of them where ``color`` is not a str. Colours are kept in ``uns["{key}_colors"]``, a list of one
-    hex str for each category, unless ones that fit are there already or the table is a view.
+    The Axes, or a list of them where ``color`` is not a str or slices have panels of their own. Colours are kept in
+    ``uns["{key}_colors"]``, a list of one hex str for each category, unless ones that fit are there already or the
+    table is a view.
 
     Raises
     ------
@@ -128,31 +135,50 @@ def domains(
     columns = _read_columns(table, keys, problems, name="sdata" if is_spatialdata(data) else "adata")
     labels = {key: column for key, column in columns.items() if isinstance(column, pd.Categorical)}
     check_palette(palette, labels, problems)
-    axes = _given_axes(ax, keys, problems)
-    titles = _titles(title, keys, problems)
+    slices = {} if batch_key is None else slices_of(table, batch_key, problems)
+    panels = [(key, name) for key in keys for name in slices or [""]]
+    axes = _given_axes(ax, panels, problems)
+    titles = [heading(key, name, several_keys=len(keys) > 1) if slices else key for key, name in panels]
+    titles = _titles(title, titles, problems)
     _check_options(problems, size=size, alpha=alpha, cmap=cmap, scale_bar=scale_bar, ncols=ncols)
-    scene = _read_scene(
-        data,
-        table,
-        problems,
-        image=image,
-        size=size,
-        scale_bar=scale_bar,
-        spatial_key=spatial_key,
-        coordinate_system=coordinate_system,
-    )
+    scenes = {
+        name: _read_scene(
+            data,
+            table[slices[name]] if slices else table,
+            problems,
+            image=image_of(table, spatial_key, name, image=image) if slices else image,
+            size=size,
+            scale_bar=scale_bar,
+            spatial_key=spatial_key,
+            coordinate_system=coordinate_system,
+        )
+        for name in slices or [""]
+    }
     problems.raise_if_any()
-    assert scene is not None  # without a scene there was a problem
     colors = assign_colors(table, labels, palette=palette, match=match)
     if axes is None:
-        axes = _new_axes(scene.view, [columns[key] for key in keys], legend=legend, ncols=ncols)
-    for panel, key, heading in zip(axes, keys, titles, strict=True):
-        _draw_panel(panel, scene, key, columns[key], colors.get(key), alpha=alpha, cmap=cmap, legend=legend)
-        _draw.frame(panel, scene.view, title=heading)
+        widest = max((scene.view for scene in scenes.values() if scene), key=lambda view: view.width / view.height)
+        axes = _new_axes(widest, [columns[key] for key, _ in panels], legend=legend, ncols=ncols)
+    last = next(reversed(scenes))
+    for panel, (key, name), told in zip(axes, panels, titles, strict=True):
+        scene = scenes[name]
+        assert scene is not None  # without a scene there was a problem
+        _draw_panel(
+            panel,
+            scene,
+            key,
+            columns[key],
+            colors.get(key),
+            rows=slices.get(name),
+            alpha=alpha,
+            cmap=cmap,
+            legend=legend and name == last,
+        )
+        _draw.frame(panel, scene.view, title=told)
     for number, key in enumerate(labels):
         named = isinstance(palette, Mapping) or (palette is not None and (number == 0 or not match))
         keep_colors(table, key, labels[key], colors[key], replace=named)
-    return axes[0] if isinstance(color, str) else axes
+    return axes[0] if isinstance(color, str) and not slices else axes
 
 
 @dataclass(frozen=True)
@@ -185,19 +211,22 @@ def _read_columns(
     return columns
 
 
-def _given_axes(ax: Axes | Sequence[Axes] | None, keys: list[str], problems: Problems) -> list[Axes] | None:
+def _given_axes(
+    ax: Axes | Sequence[Axes] | None, panels: list[tuple[str, str]], problems: Problems
+) -> list[Axes] | None:
     if ax is None:
         return None
     axes = list(np.ravel(np.asarray(ax, dtype=object)))
-    if len(axes) != len(keys):
-        problems.add(f"`ax` has {len(axes)} Axes for {len(keys)} keys; give as many, or leave it out.")
+    if len(axes) != len(panels):
+        what = "panels, one for each key and slice" if any(name for _, name in panels) else "keys"
+        problems.add(f"`ax` has {len(axes)} Axes for {len(panels)} {what}; give as many, or leave it out.")
     return axes
 
 
-def _titles(title: str | Sequence[str] | None, keys: list[str], problems: Problems) -> list[str]:
-    titles = keys if title is None else [title] if isinstance(title, str) else list(title)
-    if len(titles) != len(keys):
-        problems.add(f"`title` has {len(titles)} entries for {len(keys)} keys.")
+def _titles(title: str | Sequence[str] | None, usual: list[str], problems: Problems) -> list[str]:
+    titles = usual if title is None else [title] if isinstance(title, str) else list(title)
+    if len(titles) != len(usual):
+        problems.add(f"`title` has {len(titles)} entries for {len(usual)} keys.")
     return titles
 
 
@@ -326,10 +355,12 @@ def _draw_panel(
     column: pd.Categorical | NDArray[np.float64],
     colors: list[str] | None,
     *,
+    rows: NDArray[np.int64] | None,
     alpha: float,
     cmap: str,
     legend: bool,
 ) -> None:
+    whole, column = column, column if rows is None else column[rows]
     if scene.picture is not None:
         scene.picture.draw(ax)
     if scene.microns_per_unit is not None:
@@ -337,10 +368,13 @@ def _draw_panel(
     if isinstance(column, pd.Categorical):
         shown = _draw.draw_labels(ax, scene.coordinates, scene.diameter, column, colors or [], alpha=alpha)
         if legend:
+            shown = shown if rows is None or not isinstance(whole, pd.Categorical) else legend_of(whole, colors or [])
             height = ax.get_window_extent().height / ax.figure.dpi
             _draw.add_legend(ax, shown, rows=max(1, int(height / _LEGEND_ROW)))
         return
     circles = _draw.draw_values(ax, scene.coordinates, scene.diameter, column, alpha=alpha, cmap=cmap)
+    if circles is not None and rows is not None and np.isfinite(whole).any():
+        circles.set_clim(np.nanmin(whole), np.nanmax(whole))  # one scale for all slices
     if circles is not None and key.endswith(ClusterKeys("").confidence):
         circles.set_clim(0, 1)  # a confidence has one meaning in every picture
     if circles is not None and legend:

@@ -38,8 +38,8 @@ def slice_sums(values: Any, slices: NDArray[np.int64]) -> NDArray[np.float64]:  
            [5.]])
     """
     total: Any = members_of(slices) @ values
-    dense: NDArray[np.float64] = np.asarray(total.toarray() if sparse.issparse(total) else total, dtype=np.float64)
-    return dense
+    dense = total if isinstance(total, np.ndarray) else total.toarray()
+    return np.asarray(dense, dtype=np.float64)
 
 
 def slice_means(values: Any, slices: NDArray[np.int64]) -> NDArray[np.float64]:  # noqa: ANN401

@@ -182,7 +182,8 @@ def read_slices(table: AnnData, key: str | None, problems: Problems) -> NDArray[
     if sizes.size < 2:
         logger.info("obs[%r] names one slice: it is run without batch_key.", key)
         return None
-    return codes.astype(np.int64)
+    numbers: NDArray[np.int64] = codes.astype(np.int64)
+    return numbers
 
 
 def _check_graph(table: AnnData, problems: Problems, slices: NDArray[np.int64] | None) -> None:

@@ -88,9 +88,7 @@ def explained(
     return float((totals * np.log(share / whole)).sum() / totals.sum())
 
 
-def _explained_within(
-    labels: NDArray[np.integer[Any]], counts: sparse.csr_matrix, slices: NDArray[np.int64]
-) -> float:
+def _explained_within(labels: NDArray[np.integer[Any]], counts: sparse.csr_matrix, slices: NDArray[np.int64]) -> float:
     """Do what :func:`explained` does, with shares of each slice's own."""
     members = indicator(labels)
     totals = np.asarray(counts.T @ members, dtype=np.float64).T + 0.5

@@ -70,7 +70,9 @@ def choose(
     complete = [np.unique(labels).size == n_clusters for labels in partitions]
     if not any(complete):
         raise too_few_groups(n_clusters)
-    explains = np.array([judge(labels, counts=counts, graph=graph, spots=spots, slices=slices) for labels in partitions])
+    explains = np.array(
+        [judge(labels, counts=counts, graph=graph, spots=spots, slices=slices) for labels in partitions]
+    )
     compared = partitions if spots is None else [labels[spots] for labels in partitions]
     score = _WEIGHT * _standardised(explains) + _standardised(similarity(compared).mean(axis=1))
     # A stable sort keeps ties in order, so that the choice does not depend on the machine.
