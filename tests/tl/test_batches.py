@@ -62,7 +62,8 @@ def slices(pair):
 
 
 def ari_by_slice(table, key="semst"):
-    return [adjusted_rand_score(part["ground_truth"], part[key]) for _, part in table.obs.groupby("slice", observed=True)]
+    parts = table.obs.groupby("slice", observed=True)
+    return [adjusted_rand_score(part["ground_truth"], part[key]) for _, part in parts]
 
 
 def test_no_edge_crosses(pair, slices):

@@ -280,7 +280,8 @@ def _pulled(
         means.append(_sums(gradient, slices[spots], sizes.size) / sizes)
     average = _sums(pulls, slices[rows], sizes.size) / sizes
     for mean, each in zip(means, smoothers.values(), strict=True):
-        average -= np.bincount(slices, each.reach.astype(np.float64))[:, None] / sizes * mean
+        reach = [each.reach[slices == number].mean(dtype=np.float64) for number in range(sizes.size)]
+        average -= np.array(reach)[:, None] * mean
     return rows, pulls, np.concatenate([average, *means])
 
 
