@@ -108,6 +108,7 @@ class SemSTAccessor:
         random_state: int = 0,
         progress: bool = True,
         spatial_key: str = SPATIAL.coordinates,
+        batch_key: str | None = None,
         key_added: str = CLUSTER.base,
         copy: bool = False,
     ) -> AnnData | None:
@@ -134,6 +135,7 @@ class SemSTAccessor:
             random_state=random_state,
             progress=progress,
             spatial_key=spatial_key,
+            batch_key=batch_key,
             key_added=key_added,
             copy=copy,
         )
@@ -270,6 +272,7 @@ class SemSTAccessor:
         scale_bar: bool | float = True,
         ncols: int = 4,
         spatial_key: str = SPATIAL.coordinates,
+        batch_key: str | None = None,
         ax: Axes | Sequence[Axes] | None = None,
     ) -> Axes | list[Axes]:
         """Draw the tissue, each spot or cell in the colour of its domain.
@@ -293,6 +296,7 @@ class SemSTAccessor:
             scale_bar=scale_bar,
             ncols=ncols,
             spatial_key=spatial_key,
+            batch_key=batch_key,
             ax=ax,
         )
 

@@ -95,7 +95,7 @@ def prepare(
     raw = kept.params["likelihood"] != "gaussian"
     counts = read_counts(table, problems, layer=layer, integers=raw)
     places = read_coordinates(data, table, problems, spatial_key=spatial_key, coordinate_system=coordinate_system)
-    _check_graph(table, problems)
+    _check_graph(table, problems, None)
     overlap = kept.panel.overlap([str(name) for name in table.var_names])
     coverage = overlap.coverage
     if not overlap.used.size or coverage["genes"] < min_coverage:

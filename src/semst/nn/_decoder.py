@@ -70,7 +70,7 @@ class Decoder(nn.Module):
             self.zeta = nn.Linear(hidden_features, n_genes)
 
     def forward(self, latent: Tensor, observed: Tensor, library: Tensor, share: Tensor, genes: Tensor) -> Tensor:
-        """Mean negative log-likelihood of what was observed, ridge included.
+        r"""Mean negative log-likelihood of what was observed, ridge included.
 
         Parameters
         ----------
@@ -81,7 +81,9 @@ class Decoder(nn.Module):
         library
             ``(b,)`` counts of each spot, above 0.
         share
-            ``(n_genes,)`` share of each gene in all counts, above 0.
+            ``(n_genes,)`` share of each gene in all counts, above 0; ``(b, n_genes)`` where spots come from several
+            slices, each with a share of its own: the decoder then has nothing to learn of what tells slices apart.
+            Where the likelihood is Gaussian, what is added to :math:`\eta` instead, and only in that form.
         genes
             ``(g,)`` int64: the genes observed.
 
@@ -92,8 +94,9 @@ class Decoder(nn.Module):
         hidden = self.hidden(latent)
         eta = _some_rows(self.eta, hidden, genes)
         if self.likelihood == "gaussian":
-            return gaussian_negative_log_likelihood(observed, eta).mean()
-        mean = library[:, None] * share[genes] * eta.clamp(-_EXPONENT_LIMIT, _EXPONENT_LIMIT).exp()
+            mean = eta if share.ndim == 1 else eta + share[:, genes]
+            return gaussian_negative_log_likelihood(observed, mean).mean()
+        mean = library[:, None] * share[..., genes] * eta.clamp(-_EXPONENT_LIMIT, _EXPONENT_LIMIT).exp()
         dispersion = self.log_dispersion[genes].clamp(-_EXPONENT_LIMIT, _EXPONENT_LIMIT).exp()
         if self.likelihood == "nb":
             return nb_negative_log_likelihood(observed, mean, dispersion).mean()

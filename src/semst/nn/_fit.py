@@ -129,7 +129,8 @@ def fit(
         if on_epoch is not None:
             on_epoch()
 
-    share = section.share().to(section.features.device)
+    gaussian = network.decoder.likelihood == "gaussian"
+    share = (section.averages() if gaussian else section.share()).to(section.features.device)
     history = descend(network, lambda _: section, plan, share=share, generator=generator, after=after)
     return Fitted(latents, history)
 
@@ -152,7 +153,7 @@ def descend(
     section_of
         Gives the section of step 0, 1, ..., on the device of the network.
     share
-        ``(n_genes,)`` share of each gene in all counts of the tissue.
+        ``(n_genes,)`` share of each gene in all counts of the tissue; ``(s, n_genes)`` in those of each of its slices.
     after
         Called with the number of steps taken, after each.
 
@@ -160,7 +161,7 @@ def descend(
     -------
     The history, as in :class:`Fitted`.
     """
-    device, n_genes = share.device, share.shape[0]
+    device, n_genes = share.device, share.shape[-1]
     optimiser = torch.optim.Adam(
         network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=_fused(device)
     )
@@ -180,7 +181,11 @@ def descend(
         terms = {
             "reconstruction": plan.reconstruction_weight
             * network.decoder(
-                encoding.latent[rows], section.observed(spots, genes).to(device), library[rows], share, columns
+                encoding.latent[rows],
+                section.observed(spots, genes).to(device),
+                library[rows],
+                share if section.slices is None else share[section.slices[rows]],
+                columns,
             ),
             "spatial": plan.spatial_weight * spatial_contrastive(encoding.latent, section.neighbours, strangers),
             "dicr": plan.dicr_weight * dicr(encoding.spatial_view, encoding.expression_view),

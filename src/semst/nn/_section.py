@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from semst.pp._slices import slice_means, slice_sums
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy import sparse
@@ -33,6 +35,9 @@ class Section:
         ``(n, s)`` float32, or None.
     inner
         ``(n,)`` int64: for a tile, the rows of ``features`` with its own spots; None where all are.
+    slices
+        ``(n,)`` int64 number of each spot's slice, from 0, where the section is made up of several; None where it is
+        one.
     """
 
     features: Tensor
@@ -42,6 +47,7 @@ class Section:
     counts: sparse.csr_matrix
     semantics: Tensor | None = None
     inner: Tensor | None = None
+    slices: Tensor | None = None
 
     @property
     def n_spots(self) -> int:
@@ -57,9 +63,20 @@ class Section:
         return torch.from_numpy(np.maximum(np.asarray(self.counts.sum(axis=1)).ravel(), 1).astype(np.float32))
 
     def share(self) -> Tensor:
-        """Share of each gene in all counts, ``(g,)`` float32, above 0."""
+        """Share of each gene in all counts, ``(g,)`` float32, above 0; of several slices in each, ``(s, g)``."""
+        if self.slices is not None:
+            return shares(slice_sums(self.counts, self.slices.cpu().numpy()))
         totals = np.asarray(self.counts.sum(axis=0), dtype=np.float64).ravel()
         return torch.from_numpy((np.maximum(totals, 0.5) / max(totals.sum(), 1.0)).astype(np.float32))
+
+    def averages(self) -> Tensor:
+        """Mean of each gene in each slice, ``(s, g)`` float32, for expression that is normalised already.
+
+        With one slice ``(g,)`` zeros: the decoder learns its means.
+        """
+        if self.slices is None:
+            return torch.zeros(self.counts.shape[1])
+        return torch.from_numpy(slice_means(self.counts, self.slices.cpu().numpy()).astype(np.float32))
 
     def observed(self, spots: NDArray[np.int64], genes: NDArray[np.int64]) -> Tensor:
         """Counts of some spots and genes, ``(len(spots), len(genes))`` float32, dense."""
@@ -75,4 +92,11 @@ class Section:
             neighbours=self.neighbours.to(device),
             semantics=None if self.semantics is None else self.semantics.to(device),
             inner=None if self.inner is None else self.inner.to(device),
+            slices=None if self.slices is None else self.slices.to(device),
         )
+
+
+def shares(totals: NDArray[np.float64]) -> Tensor:
+    """Share of each gene in the counts of each slice: ``(s, g)`` float32, above 0, from the sums ``(s, g)``."""
+    whole = np.maximum(totals.sum(axis=1, keepdims=True), 1.0)
+    return torch.from_numpy((np.maximum(totals, 0.5) / whole).astype(np.float32))

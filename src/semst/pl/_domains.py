@@ -14,6 +14,7 @@ from semst.pl import _draw
 from semst.pl._colors import Palette, as_labels, assign_colors, check_palette, keep_colors
 from semst.pl._describe import has_description, read_names
 from semst.pl._scene import Scene, check_map_options, given_axes, new_axes, read_scene
+from semst.pl._slices import heading, image_of, legend_of, slices_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -45,6 +46,7 @@ def domains(
     table_key: str | None = None,
     spatial_key: str = SPATIAL.coordinates,
     coordinate_system: str | None = None,
+    batch_key: str | None = None,
     ax: Axes | Sequence[Axes] | None = None,
 ) -> Axes | list[Axes]:
     """Draw the tissue, each spot or cell in the colour of its domain.
@@ -75,7 +77,7 @@ def domains(
     cmap
         Name of the matplotlib colour map for numbers.
     title
-        One for each key; the default is the key. An empty string leaves it out.
+        One for each panel; the default is the key, or with ``batch_key`` the slice. An empty string leaves it out.
     legend
         Whether to explain the colours.
     names
@@ -87,21 +89,26 @@ def domains(
         Whether to draw a scale bar where the unit is known: on a Visium grid, and where ``uns["spatial_unit"]`` is
         ``"micrometer"``. A number says how many micrometres one unit of the coordinates is.
     ncols
-        Panels per row where several keys are drawn, at least 1.
+        Panels per row where several keys or slices are drawn, at least 1.
     table_key
         Name of the table in a SpatialData; needed only where there are several.
     spatial_key
         Key of ``obsm`` with the coordinates, and of ``uns`` with images in the same coordinates.
     coordinate_system
         Coordinate system of a SpatialData; the default is ``"global"``, or the only one there is.
+    batch_key
+        Key of ``obs`` that says which slice a spot belongs to, as :func:`semst.tl.cluster` takes it. Each slice has a
+        panel of its own then, with its own coordinates; colours and legend are those of all. Beneath a slice lies the
+        image whose library in ``uns[spatial_key]`` bears its name. The default draws all spots in one panel.
     ax
-        Axes to draw on, as many as keys; make their figure with ``layout="constrained"``, so that the legends beside
-        them have room. The default makes a new figure.
+        Axes to draw on, as many as keys, times slices with ``batch_key``; make their figure with
+        ``layout="constrained"``, so that the legends beside them have room. The default makes a new figure.
 
     Returns
     -------
-    The Axes, or a list of them where ``color`` is not a str. Colours are kept in ``uns["{key}_colors"]``, a list of one
-    hex str for each category, unless ones that fit are there already or the table is a view.
+    The Axes, or a list of them where ``color`` is not a str or slices have panels of their own. Colours are kept in
+    ``uns["{key}_colors"]``, a list of one hex str for each category, unless ones that fit are there already or the
+    table is a view.
 
     Raises
     ------
@@ -138,40 +145,49 @@ def domains(
     labels = {key: column for key, column in columns.items() if isinstance(column, pd.Categorical)}
     entries = _legend_entries(table, keys, labels, problems, names=names, name=called)
     check_palette(palette, labels, problems)
-    axes = given_axes(ax, len(keys), problems, of="keys")
-    titles = _titles(title, keys, problems)
+    slices = {} if batch_key is None else slices_of(table, batch_key, problems)
+    panels = [(key, name) for key in keys for name in slices or [""]]
+    axes = given_axes(ax, len(panels), problems, of="panels, one for each key and slice" if slices else "keys")
+    usual = [heading(key, name, several_keys=len(keys) > 1) if slices else key for key, name in panels]
+    titles = _titles(title, usual, problems)
     check_map_options(problems, size=size, cmap=cmap, ncols=ncols)
     _check_options(problems, alpha=alpha, scale_bar=scale_bar)
-    scene = read_scene(
-        data,
-        table,
-        problems,
-        image=image,
-        size=size,
-        scale_bar=scale_bar,
-        spatial_key=spatial_key,
-        coordinate_system=coordinate_system,
-    )
+    scenes = {
+        name: read_scene(
+            data,
+            table[slices[name]] if slices else table,
+            problems,
+            image=image_of(table, spatial_key, name, image=image) if slices else image,
+            size=size,
+            scale_bar=scale_bar,
+            spatial_key=spatial_key,
+            coordinate_system=coordinate_system,
+        )
+        for name in slices or [""]
+    }
     problems.raise_if_any()
-    assert scene is not None  # without a scene there was a problem
     colors = assign_colors(table, labels, palette=palette, match=match)
     if axes is None:
-        panel = scene.panel_size(_PANEL_AREA)
+        sizes = [scene.panel_size(_PANEL_AREA) for scene in scenes.values() if scene is not None]
+        panel = max(sizes, key=lambda each: each[0] / each[1])
         beside = max(_legend_width(columns[key], entries.get(key, {}), panel[1]) for key in keys) if legend else 0.0
-        axes = new_axes(len(keys), ncols=ncols, size=panel, beside=beside, above=0.7)
-    for panel_ax, key, heading in zip(axes, keys, titles, strict=True):
-        column = columns[key]
+        axes = new_axes(len(panels), ncols=ncols, size=panel, beside=beside, above=0.7)
+    last = next(reversed(scenes))
+    for panel_ax, (key, name), told in zip(axes, panels, titles, strict=True):
+        scene, column, rows = scenes[name], columns[key], slices.get(name)
+        assert scene is not None  # without a scene there was a problem
+        explained = legend and name == last
         scene.draw_ground(panel_ax)
         if isinstance(column, pd.Categorical):
-            shown = entries[key] if legend else None
-            _draw_labels(panel_ax, scene, column, colors[key], alpha=alpha, entries=shown)
+            shown = entries[key] if explained else None
+            _draw_labels(panel_ax, scene, column, colors[key], rows=rows, alpha=alpha, entries=shown)
         else:
-            _draw_values(panel_ax, scene, key, column, alpha=alpha, cmap=cmap, legend=legend)
-        _draw.frame(panel_ax, scene.view, title=heading)
+            _draw_values(panel_ax, scene, key, column, rows=rows, alpha=alpha, cmap=cmap, legend=explained)
+        _draw.frame(panel_ax, scene.view, title=told)
     for number, key in enumerate(labels):
         named = isinstance(palette, Mapping) or (palette is not None and (number == 0 or not match))
         keep_colors(table, key, labels[key], colors[key], replace=named)
-    return axes[0] if isinstance(color, str) else axes
+    return axes[0] if isinstance(color, str) and not slices else axes
 
 
 def _read_columns(
@@ -231,10 +247,10 @@ def _named(label: str, words: str) -> str:
     return "\n".join(textwrap.wrap(f"{label} {words}" if label.isdigit() else f"{label}: {words}", _LEGEND_LETTERS))
 
 
-def _titles(title: str | Sequence[str] | None, keys: list[str], problems: Problems) -> list[str]:
-    titles = keys if title is None else [title] if isinstance(title, str) else list(title)
-    if len(titles) != len(keys):
-        problems.add(f"`title` has {len(titles)} entries for {len(keys)} keys.")
+def _titles(title: str | Sequence[str] | None, usual: list[str], problems: Problems) -> list[str]:
+    titles = usual if title is None else [title] if isinstance(title, str) else list(title)
+    if len(titles) != len(usual):
+        problems.add(f"`title` has {len(titles)} entries for {len(usual)} keys.")
     return titles
 
 
@@ -261,12 +277,15 @@ def _draw_labels(
     labels: pd.Categorical,
     colors: list[str],
     *,
+    rows: NDArray[np.int64] | None,
     alpha: float,
     entries: Mapping[str, str] | None,
 ) -> None:
-    """Draw domains, and a legend with these entries for its categories."""
-    shown = _draw.draw_labels(ax, scene.coordinates, scene.diameter, labels, colors, alpha=alpha)
+    """Draw domains, of some rows or all, and a legend with these entries for the categories of all."""
+    here = labels if rows is None else labels[rows]
+    shown = _draw.draw_labels(ax, scene.coordinates, scene.diameter, here, colors, alpha=alpha)
     if entries is not None:
+        shown = shown if rows is None else legend_of(labels, colors)
         height = ax.get_window_extent().height / ax.figure.dpi
         shown = {entries.get(name, name): color for name, color in shown.items()}
         _draw.add_legend(ax, shown, rows=max(1, int(height / _LEGEND_ROW)))
@@ -278,11 +297,15 @@ def _draw_values(
     key: str,
     values: NDArray[np.float64],
     *,
+    rows: NDArray[np.int64] | None,
     alpha: float,
     cmap: str,
     legend: bool,
 ) -> None:
-    circles = _draw.draw_values(ax, scene.coordinates, scene.diameter, values, alpha=alpha, cmap=cmap)
+    here = values if rows is None else values[rows]
+    circles = _draw.draw_values(ax, scene.coordinates, scene.diameter, here, alpha=alpha, cmap=cmap)
+    if circles is not None and rows is not None:
+        circles.set_clim(np.nanmin(values), np.nanmax(values))  # one scale for all slices
     if circles is not None and key.endswith(ClusterKeys("").confidence):
         circles.set_clim(0, 1)  # a confidence has one meaning in every picture
     if circles is not None and legend:

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from semst.pp._sample import is_large, sample
+from semst.pp._slices import WithinSlices, centred
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -91,7 +92,13 @@ def unit_variance(values: sparse.csr_matrix, deviation: NDArray[np.float64] | No
     return result
 
 
-def morans_i(values: sparse.csr_matrix, graph: sparse.csr_matrix, *, chunk: int = 1000) -> NDArray[np.float64]:
+def morans_i(
+    values: sparse.csr_matrix,
+    graph: sparse.csr_matrix,
+    *,
+    slices: NDArray[np.int64] | None = None,
+    chunk: int = 1000,
+) -> NDArray[np.float64]:
     r"""Spatial autocorrelation of each gene.
 
     .. math::
@@ -107,6 +114,9 @@ def morans_i(values: sparse.csr_matrix, graph: sparse.csr_matrix, *, chunk: int 
         ``(n_spots, n_genes)`` CSR.
     graph
         ``(n_spots, n_spots)`` CSR without self loops.
+    slices
+        ``(n_spots,)`` number of each spot's slice, from 0: :math:`\bar x_j` is then the mean of the spot's slice, since
+        a gene that only tells slices apart would be the smoothest of all. The default takes all spots for one slice.
     chunk
         Genes that are dense at a time.
 
@@ -125,7 +135,10 @@ def morans_i(values: sparse.csr_matrix, graph: sparse.csr_matrix, *, chunk: int 
     for start in range(0, values.shape[1], chunk):
         dense = by_gene[:, start : start + chunk].toarray().astype(np.float32)
         # The mean in double precision: rounded in single, it would leave a constant gene a pattern that is all smooth.
-        dense -= dense.mean(axis=0, dtype=np.float64).astype(np.float32)
+        if slices is None:
+            dense -= dense.mean(axis=0, dtype=np.float64).astype(np.float32)
+        else:
+            dense = centred(dense, slices)
         variance = np.square(dense).sum(axis=0)
         covariance = (dense * (weights @ dense)).sum(axis=0)
         index[start : start + chunk] = covariance / np.where(variance > 0, variance, np.inf)
@@ -134,7 +147,12 @@ def morans_i(values: sparse.csr_matrix, graph: sparse.csr_matrix, *, chunk: int 
 
 
 def select_genes(
-    counts: sparse.csr_matrix, graph: sparse.csr_matrix, *, n_top_genes: int, transform: Transform
+    counts: sparse.csr_matrix,
+    graph: sparse.csr_matrix,
+    *,
+    n_top_genes: int,
+    transform: Transform,
+    slices: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """Choose the genes that vary most smoothly over the tissue, by Moran's I.
 
@@ -147,6 +165,8 @@ def select_genes(
         As above; ranks are taken after :func:`stabilise`.
     n_top_genes
         How many, at least 1; all genes seen in at least 3 spots where there are fewer.
+    slices
+        As :func:`morans_i` takes them.
 
     Returns
     -------
@@ -156,30 +176,39 @@ def select_genes(
     seen = np.flatnonzero(spots >= min(_MIN_SPOTS, spots.max()))
     if seen.size <= n_top_genes:
         return seen
-    some, near = _some_spots(counts, graph)
-    index = morans_i(stabilise(some, transform)[:, seen], near)
+    some, near, spots_seen = _some_spots(counts, graph)
+    of_them = None if slices is None else slices[spots_seen]
+    index = morans_i(stabilise(some, transform)[:, seen], near, slices=of_them)
     # A stable sort on the negative keeps ties in gene order, so that the choice does not depend on the machine.
     best = np.argsort(-index, kind="stable")[:n_top_genes]
     return np.sort(seen[best])
 
 
-def _some_spots(counts: sparse.csr_matrix, graph: sparse.csr_matrix) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+def _some_spots(
+    counts: sparse.csr_matrix, graph: sparse.csr_matrix
+) -> tuple[sparse.csr_matrix, sparse.csr_matrix, NDArray[np.int64]]:
     """On large tissue keep a random sample of the spots, and their neighbours to compare them with.
 
     Rows of the graph are kept for the sample alone: Moran's I is then the mean over the sample, with no bias.
     """
     if not is_large(counts.shape[0]):
-        return counts, graph
+        return counts, graph, np.arange(counts.shape[0])
     chosen = sample(counts.shape[0], 0)
     rows: Any = graph[chosen]
     spots, place = np.unique(np.concatenate([chosen, rows.indices]), return_inverse=True)
     indptr = np.zeros(spots.size + 1, dtype=np.int64)
     indptr[1 + place[: chosen.size]] = np.diff(rows.indptr)
     near = sparse.csr_matrix((rows.data, place[chosen.size :], np.cumsum(indptr)), shape=(spots.size, spots.size))
-    return sparse.csr_matrix(counts[spots]), near
+    return sparse.csr_matrix(counts[spots]), near, spots
 
 
-def principal_components(values: sparse.csr_matrix, n_components: int, *, random_state: int) -> NDArray[np.float32]:
+def principal_components(
+    values: sparse.csr_matrix,
+    n_components: int,
+    *,
+    random_state: int,
+    slices: NDArray[np.int64] | None = None,
+) -> NDArray[np.float32]:
     """Principal components of sparse expression, centred implicitly, so that nothing becomes dense.
 
     Parameters
@@ -190,12 +219,19 @@ def principal_components(values: sparse.csr_matrix, n_components: int, *, random
         At least 1; fewer are returned where the matrix has no more.
     random_state
         Seed of the solver's starting vector.
+    slices
+        ``(n_spots,)`` number of each spot's slice, from 0: the mean of its slice is subtracted from each spot. The
+        default subtracts the mean of all.
 
     Returns
     -------
     ``(n_spots, d)`` float32 scores, divided by the standard deviation of the first, ``d <= n_components``.
     """
-    scores, _, _ = principal_axes(values, n_components, random_state=random_state)
+    if slices is None:
+        scores, _, _ = principal_axes(values, n_components, random_state=random_state)
+    else:
+        d = max(min(n_components, min(values.shape) - 1), 1)
+        scores, _ = WithinSlices(values, slices).principal_axes(d, random_state=random_state)
     spread = scores[:, 0].std()
     result: NDArray[np.float32] = (scores / (spread if spread > 0 else 1.0)).astype(np.float32)
     return result
@@ -215,24 +251,32 @@ def principal_axes(
     return scores, np.asarray(solver.mean_, dtype=np.float64), np.asarray(solver.components_, dtype=np.float64)
 
 
-def published_genes(counts: sparse.csr_matrix, *, n_top_genes: int) -> NDArray[np.int64]:
+def published_genes(
+    counts: sparse.csr_matrix, *, n_top_genes: int, slices: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
     """Choose genes as the paper does: seen in at least 100 spots, highly variable by ``seurat_v3`` on counts.
 
     On tissue of fewer than 1000 spots a tenth of the spots suffices, and where no more genes remain than are wanted,
-    all of them are taken.
+    all of them are taken. Where slices are given, ``(n_spots,)`` from 0, genes are ranked in each and the ranks joined.
 
     Returns
     -------
     Sorted int64 indices of genes.
     """
+    import pandas as pd
     import scanpy as sc
     from anndata import AnnData
 
     seen = np.flatnonzero(counts.getnnz(axis=0) >= min(100, max(counts.shape[0] // 10, _MIN_SPOTS)))
     if seen.size <= n_top_genes:
         return seen
+    some = sample(counts.shape[0], 0)
+    table, batch_key = AnnData(counts[some][:, seen]), None
+    if slices is not None:
+        batch_key = "slice"
+        table.obs[batch_key] = pd.Categorical(slices[some].astype(str))
     chosen = sc.pp.highly_variable_genes(
-        AnnData(counts[sample(counts.shape[0], 0)][:, seen]), flavor="seurat_v3", n_top_genes=n_top_genes, inplace=False
+        table, flavor="seurat_v3", n_top_genes=n_top_genes, batch_key=batch_key, inplace=False
     )
     genes: NDArray[np.int64] = seen[chosen["highly_variable"].to_numpy()]
     return genes

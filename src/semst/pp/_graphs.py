@@ -28,7 +28,13 @@ def on_hexagons(table: AnnData) -> bool:
     return bool(one_slide and np.unique(row).size > 1 and (np.all(parity == 0) or np.all(parity == 1)))
 
 
-def spatial_graph(table: AnnData, coordinates: NDArray[np.float64], *, n_neighbors: int = 6) -> sparse.csr_matrix:
+def spatial_graph(
+    table: AnnData,
+    coordinates: NDArray[np.float64],
+    *,
+    n_neighbors: int = 6,
+    slices: NDArray[np.int64] | None = None,
+) -> sparse.csr_matrix:
     """Connect spots that lie beside each other, as squidpy does.
 
     A graph that is in the table already, under squidpy's key, is taken as it is. Else spots on Visium's hexagons get
@@ -42,6 +48,9 @@ def spatial_graph(table: AnnData, coordinates: NDArray[np.float64], *, n_neighbo
         ``(n_spots, 2)``.
     n_neighbors
         Nearest neighbours where there is no grid, at least 1.
+    slices
+        ``(n_spots,)`` number of each spot's slice, from 0: each slice has coordinates and a grid of its own, and no
+        edge leads from one to another. The default takes all spots for one slice.
 
     Returns
     -------
@@ -49,6 +58,8 @@ def spatial_graph(table: AnnData, coordinates: NDArray[np.float64], *, n_neighbo
     """
     if SPATIAL.connectivities in table.obsp:
         return _binary(table.obsp[SPATIAL.connectivities])
+    if slices is not None:
+        return _slice_by_slice(table, coordinates, slices, n_neighbors=n_neighbors)
     from squidpy.gr.neighbors import KNNBuilder, RadiusBuilder
 
     if on_hexagons(table):
@@ -57,6 +68,19 @@ def spatial_graph(table: AnnData, coordinates: NDArray[np.float64], *, n_neighbo
         grid = np.stack([col / 2, row * np.sqrt(3) / 2], axis=1)
         return _binary(RadiusBuilder(radius=1.1).build(grid)[0])
     return _binary(KNNBuilder(n_neighs=min(n_neighbors, table.n_obs - 1)).build(coordinates)[0])
+
+
+def _slice_by_slice(
+    table: AnnData, coordinates: NDArray[np.float64], slices: NDArray[np.int64], *, n_neighbors: int
+) -> sparse.csr_matrix:
+    """Put the graphs of the slices into one, each among the spots of its slice."""
+    order = np.argsort(slices, kind="stable")
+    parts = np.split(order, np.cumsum(np.bincount(slices))[:-1])
+    edges = [spatial_graph(table[spots], coordinates[spots], n_neighbors=n_neighbors).tocoo() for spots in parts]
+    rows = np.concatenate([spots[each.row] for spots, each in zip(parts, edges, strict=True)])
+    columns = np.concatenate([spots[each.col] for spots, each in zip(parts, edges, strict=True)])
+    ones = np.ones(rows.size, dtype=np.float32)
+    return _binary(sparse.csr_matrix((ones, (rows, columns)), shape=(slices.size, slices.size)))
 
 
 def widen(graph: sparse.csr_matrix) -> sparse.csr_matrix:

@@ -14,6 +14,7 @@ from semst.pp._expression import (
     published_scaling,
     stabilise,
 )
+from semst.pp._slices import WithinSlices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +33,7 @@ def reader(
     n_components: int,
     normalise: bool,
     random_state: int,
+    slices: NDArray[np.int64] | None = None,
 ) -> Callable[[sparse.csr_matrix], NDArray[np.float32]]:
     """Fit the way from counts to principal components on some spots, to follow it with any others.
 
@@ -49,6 +51,9 @@ def reader(
         Whether the published scaling normalises spots first.
     random_state
         Seed of the solver.
+    slices
+        ``(n,)`` number of each spot's slice, from 0: principal components are sought within slices, and what is read is
+        not centred, since these spots need not tell the mean of every slice. The default is one slice.
 
     Returns
     -------
@@ -65,7 +70,13 @@ def reader(
         values: Any = stabilise(rows, transform, depth=depth, deviation=deviation)
         return values if genes.size == values.shape[1] else values[:, genes]
 
-    scores, mean, axes = principal_axes(stable(counts), n_components, random_state=random_state)
+    if slices is None:
+        scores, mean, axes = principal_axes(stable(counts), n_components, random_state=random_state)
+    else:
+        values = stable(counts)
+        d = max(min(n_components, min(values.shape) - 1), 1)
+        scores, axes = WithinSlices(values, slices).principal_axes(d, random_state=random_state)
+        mean = np.zeros(axes.shape[1])
     spread = float(scores[:, 0].std()) or 1.0
     turn = (axes.T / spread).astype(np.float32)
     middle = (mean @ turn).astype(np.float32)

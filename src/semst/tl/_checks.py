@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
+import pandas as pd
+from scipy import sparse
 
 from semst._inputs import check_names, read_coordinates, read_counts
 from semst._keys import SEMANTICS, SPATIAL
@@ -17,10 +20,14 @@ from semst.tl._recipe import Preset
 if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
-    from scipy import sparse
     from spatialdata import SpatialData
 
     from semst.nn import Convolution, Likelihood
+
+
+logger = logging.getLogger("semst")
+
+FEWEST_SPOTS = 10  # of a slice: of fewer the mean of a gene says nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +50,7 @@ class ClusterOptions:
     spatial_key: str
     coordinate_system: str | None
     key_added: str
+    batch_key: str | None = None
 
     def check(self, problems: Problems) -> None:
         """Note every value that is not allowed."""
@@ -73,11 +81,15 @@ class ClusterOptions:
 
 @dataclass(frozen=True)
 class Checked:
-    """Counts ``(n, g)`` CSR, coordinates ``(n, 2)``, and the semantics ``(n, m)`` that were there, or None."""
+    """Counts ``(n, g)`` CSR, coordinates ``(n, 2)``, the semantics ``(n, m)`` that were there, and the slices ``(n,)``.
+
+    The latter two may be None: where semantics are not wanted or still to be made, and where there is one slice.
+    """
 
     counts: sparse.csr_matrix
     coordinates: NDArray[np.float64]
     semantics: NDArray[np.float32] | None
+    slices: NDArray[np.int64] | None = None
 
 
 def check(data: AnnData | SpatialData, table: AnnData, options: ClusterOptions, problems: Problems) -> Checked:
@@ -102,13 +114,14 @@ def check(data: AnnData | SpatialData, table: AnnData, options: ClusterOptions, 
     if isinstance(fewest, int) and table.n_obs < fewest:
         problems.add(f"{fewest} domains cannot be found in {table.n_obs} spots; ask for fewer.")
     semantics = _semantics(table, options.semantics_key, problems)
-    _check_graph(table, problems)
+    slices = read_slices(table, options.batch_key, problems)
+    _check_graph(table, problems, slices)
     if options.partition == "leiden":
         _check_leiden(problems)
     problems.raise_if_any()
     assert counts is not None  # for the type checker: a missing one is a problem, raised above
     assert coordinates is not None
-    return Checked(counts, coordinates, semantics)
+    return Checked(counts, coordinates, semantics, slices)
 
 
 def _semantics(table: AnnData, key: str | None, problems: Problems) -> NDArray[np.float32] | None:
@@ -128,13 +141,69 @@ def _semantics(table: AnnData, key: str | None, problems: Problems) -> NDArray[n
     return semantics
 
 
-def _check_graph(table: AnnData, problems: Problems) -> None:
-    """Note a spatial graph without edges, which would leave every spot alone."""
+def read_slices(table: AnnData, key: str | None, problems: Problems) -> NDArray[np.int64] | None:
+    """Read which slice each spot belongs to.
+
+    Parameters
+    ----------
+    table
+        With the key in ``obs``.
+    key
+        None where there is one slice.
+    problems
+        Collects: a missing key, spots without a slice, slices of fewer than 10 spots.
+
+    Returns
+    -------
+    ``(n_spots,)`` int64, numbered from 0 in the order of their first spots, so that names do not matter; None where
+    there is one slice, or where ``problems`` says why not.
+    """
+    if key is None:
+        return None
+    if key not in table.obs:
+        problems.missing(f"no obs[{key!r}], which `batch_key` names; obs has {listed(table.obs.columns)}.")
+        return None
+    column = table.obs[key]
+    unknown = np.flatnonzero(column.isna().to_numpy())
+    if unknown.size:
+        problems.add(
+            f"{unknown.size} spots have no slice in obs[{key!r}] ({listed(table.obs_names[unknown], limit=3)}); "
+            "name their slice or remove them."
+        )
+        return None
+    codes, names = pd.factorize(column)
+    sizes = np.bincount(codes)
+    small = np.flatnonzero(sizes < FEWEST_SPOTS) if sizes.size > 1 else np.array([], dtype=np.int64)
+    if small.size:
+        told = listed([f"{names[number]}: {sizes[number]}" for number in small], limit=3)
+        problems.add(
+            f"{small.size} of {sizes.size} slices in obs[{key!r}] have fewer than {FEWEST_SPOTS} spots ({told}); "
+            "remove them, or name another key with `batch_key`."
+        )
+        return None
+    if sizes.size < 2:
+        logger.info("obs[%r] names one slice: it is run without batch_key.", key)
+        return None
+    numbers: NDArray[np.int64] = codes.astype(np.int64)
+    return numbers
+
+
+def _check_graph(table: AnnData, problems: Problems, slices: NDArray[np.int64] | None) -> None:
+    """Note a spatial graph without edges, which would leave every spot alone, or with edges between slices."""
     graph = table.obsp.get(SPATIAL.connectivities)
     if graph is not None and graph.sum() == 0:
         problems.add(
             f"obsp[{SPATIAL.connectivities!r}] has no edges; make it again with squidpy, or delete it and semst "
             "makes its own."
+        )
+    if graph is None or slices is None:
+        return
+    edges = sparse.coo_matrix(graph)
+    crossing = int(np.count_nonzero((slices[edges.row] != slices[edges.col]) & (edges.data != 0)))
+    if crossing:
+        problems.add(
+            f"obsp[{SPATIAL.connectivities!r}] has {crossing} edges between slices; make it again with squidpy and "
+            "`library_key`, or delete it and semst makes its own."
         )
 
 

@@ -17,6 +17,7 @@ from semst._results import Data, target
 from semst.pp._compute_semantics import SemanticsOptions, SemanticsResult, compute_gene_semantics
 from semst.pp._gene_semantics import write_semantics
 from semst.pp._graphs import spatial_graph, widen
+from semst.pp._slices import side_by_side
 from semst.tl._checks import ClusterOptions, check
 from semst.tl._consensus import agreement
 from semst.tl._device import pick_device
@@ -67,10 +68,11 @@ def cluster(
     table_key: str | None = None,
     spatial_key: str = SPATIAL.coordinates,
     coordinate_system: str | None = None,
+    batch_key: str | None = None,
     key_added: str = CLUSTER.base,
     copy: bool = False,
 ) -> Data | None:
-    r"""Find the spatial domains of a tissue section.
+    r"""Find the spatial domains of a tissue section, or of several at once.
 
     Trains graph networks on counts, places and the meaning of genes (SemST), cuts their latents in many ways, and keeps
     what the counts support best. No label is ever read.
@@ -124,6 +126,11 @@ def cluster(
         Key of ``obsm`` with the coordinates, ``(n_spots, 2)`` in any unit.
     coordinate_system
         For SpatialData: where the centroids are taken; the default is ``"global"``, or the only one.
+    batch_key
+        Key of ``obs`` that says which slice a spot belongs to (squidpy's ``library_key``), with at least 10 spots in
+        each; of a SpatialData with several regions, their ``region_key``. All slices then get one set of domains: no
+        edge leads from one to another, each has its own coordinates in a unit of its own, and differences in depth and
+        chemistry are taken out, see Notes. The default takes all spots for one slice; so does a key that names one.
     key_added
         Name of all that is written.
     copy
@@ -166,12 +173,14 @@ def cluster(
     TypeError
         If ``data`` is neither AnnData nor SpatialData.
     KeyError
-        If a layer, key, table or coordinate system is missing, or there are no coordinates.
+        If a layer, key, table or coordinate system is missing, ``batch_key`` is not in ``obs``, or there are no
+        coordinates.
     ValueError
         If an argument is out of its range; names are duplicated; counts are negative, not whole numbers, not finite, or
-        missing from a spot; coordinates are not finite; a table does not match its element; there are fewer spots than
-        domains, or spots do not fall into so many groups; no gene is recognised; or ``n_clusters`` is None and the
-        likelihood Gaussian. One error names all problems, and ``data`` is as it was.
+        missing from a spot; coordinates are not finite; a table does not match its element; a spot has no slice, a
+        slice fewer than 10 spots, or a graph that is there edges between slices; there are fewer spots than domains, or
+        spots do not fall into so many groups; no gene is recognised; or ``n_clusters`` is None and the likelihood
+        Gaussian. One error names all problems, and ``data`` is as it was.
     FloatingPointError
         If training diverges; ``data`` is as it was.
 
@@ -195,6 +204,14 @@ def cluster(
     all over the tissue, and then reads every tile once. Each tile brings along the spots around its own that two graph
     convolutions hear of, so that neighbours in place count as on the whole tissue; neighbours in expression are sought
     inside the tile. The number of domains, where it is not given, is chosen on four such tiles.
+
+    With ``batch_key`` all that is compared is compared within slices. The spatial graph is built slice by slice. From
+    each gene's stabilised expression its mean over the slice is subtracted before principal components and Moran's I,
+    and so is the slice's mean from semantics. The decoder's mean :math:`\mu_{ij} = l_i \, p_{s(i) j} \, e^{\eta_{ij}}`
+    takes the share :math:`p_{sj}` of gene :math:`j` in the spot's own slice :math:`s`, so that nothing has to be learnt
+    of what tells slices apart. Partitions are judged by what a domain multiplies those shares by, the same in every
+    slice. Neighbours in expression may lie in any slice. A tissue that one slice has and another lacks shifts their
+    means against each other: slices should hold much the same tissue.
 
     With ``n_clusters=None`` the molecules are dealt to two halves, three times, and partitioned apart into 2, 3, ...
     domains. That number is taken whose partition of one half agrees best (adjusted Rand index) with those of the other
@@ -229,6 +246,7 @@ def cluster(
         random_state=random_state,
         spatial_key=spatial_key,
         coordinate_system=coordinate_system,
+        batch_key=batch_key,
         key_added=key_added,
     )
     return run(data, options, table_key=table_key, progress=progress, copy=copy)
@@ -253,10 +271,11 @@ def run(
 
     recipe = recipe_for(options.preset, epochs=options.epochs, gaussian=options.likelihood == "gaussian")
     cut_by = options.partition or recipe.partition
-    random_state, n_clusters = options.random_state, options.n_clusters
-    graph = spatial_graph(table, checked.coordinates, n_neighbors=options.n_neighbors)
-    genes = choose_genes(checked.counts, graph, recipe, n_top_genes=options.n_top_genes)
-    tissue = Tissue(checked.counts, graph, semantics, genes, checked.coordinates)
+    random_state, n_clusters, slices = options.random_state, options.n_clusters, checked.slices
+    graph = spatial_graph(table, checked.coordinates, n_neighbors=options.n_neighbors, slices=slices)
+    genes = choose_genes(checked.counts, graph, recipe, n_top_genes=options.n_top_genes, slices=slices)
+    places = checked.coordinates if slices is None else side_by_side(checked.coordinates, slices)
+    tissue = Tissue(checked.counts, graph, semantics, genes, places, slices)
     trained = train(
         tissue,
         recipe,
@@ -272,7 +291,7 @@ def run(
         n_clusters = curve.best
         logger.info("the most stable number of domains is %d; see semst.pl.stability.", n_clusters)
     partitions = members(trained.latents, recipe, n_clusters, partition=cut_by, random_state=random_state)
-    bench = Bench.of(checked.counts, graph, random_state=random_state)
+    bench = Bench.of(checked.counts, graph, random_state=random_state, slices=slices)
     if recipe.selection == "consensus":
         with threadpool_limits(1):
             labels = choose(partitions, n_clusters, **vars(bench), random_state=random_state)

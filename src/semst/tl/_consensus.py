@@ -8,6 +8,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from semst.pp._sample import chunks, sample
+from semst.pp._slices import slice_sums
 from semst.tl._rules import partition_all
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ def majority(
     return chosen
 
 
-def explained(labels: NDArray[np.integer[Any]], counts: sparse.csr_matrix) -> float:
+def explained(
+    labels: NDArray[np.integer[Any]], counts: sparse.csr_matrix, slices: NDArray[np.int64] | None = None
+) -> float:
     r"""How much better the counts are told by the profile of each spot's domain than by one profile for all.
 
     .. math::
@@ -65,11 +68,37 @@ def explained(labels: NDArray[np.integer[Any]], counts: sparse.csr_matrix) -> fl
         ``(n,)``.
     counts
         ``(n, g)`` CSR, not negative.
+    slices
+        ``(n,)`` number of each spot's slice, from 0. Then :math:`p_j` is the share in the spot's own slice, and the
+        profile of a domain is what it multiplies those shares by, the same in all slices:
+
+        .. math::
+
+            \frac{1}{N} \sum_d \sum_j c_{dj} \log \frac{c_{dj}}{\sum_s n_{sd} \, p_{sj}}
+
+        with :math:`n_{sd}` the counts of domain :math:`d` in slice :math:`s`. Domains that only tell slices apart
+        explain nothing, and a domain explains most where it is the same tissue in every slice. With one slice the two
+        formulas are one.
     """
+    if slices is not None:
+        return _explained_within(labels, counts, slices)
     totals = np.asarray(counts.T @ indicator(labels), dtype=np.float64).T + 0.5
     share = totals / totals.sum(axis=1, keepdims=True)
     whole = totals.sum(axis=0) / totals.sum()
     return float((totals * np.log(share / whole)).sum() / totals.sum())
+
+
+def _explained_within(labels: NDArray[np.integer[Any]], counts: sparse.csr_matrix, slices: NDArray[np.int64]) -> float:
+    """Do what :func:`explained` does, with shares of each slice's own."""
+    members = indicator(labels)
+    totals = np.asarray(counts.T @ members, dtype=np.float64).T + 0.5
+    by_slice = slice_sums(counts, slices) + 0.5
+    share = by_slice / by_slice.sum(axis=1, keepdims=True)
+    depth = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
+    pairs = slice_sums(members * depth[:, None], slices)  # counts of each domain in each slice
+    expected = pairs.T @ share + 0.5
+    expected *= totals.sum(axis=1, keepdims=True) / expected.sum(axis=1, keepdims=True)
+    return float((totals * np.log(totals / expected)).sum() / totals.sum())
 
 
 def consensus(

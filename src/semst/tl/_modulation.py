@@ -12,6 +12,7 @@ from scipy import sparse
 
 from semst.nn import normalised_adjacency
 from semst.pp._pool import _known_weights, pool, top_entries
+from semst.pp._slices import centred
 from semst.tl._consensus import indicator
 from semst.tl._sections import rings
 
@@ -204,7 +205,10 @@ class Smoother:
         matrix: Any = sparse.csr_matrix(tuple(parts), shape=tissue.graph.shape)
         semantics = tissue.semantics
         assert semantics is not None  # without semantics nothing is modulated
-        spread = (matrix @ (semantics - semantics.mean(axis=0))).std(axis=0, ddof=1)
+        if tissue.slices is None:
+            spread = (matrix @ (semantics - semantics.mean(axis=0))).std(axis=0, ddof=1)
+        else:
+            spread = centred(matrix @ centred(semantics, tissue.slices), tissue.slices).std(axis=0, ddof=1)
         return cls(matrix, np.asarray(matrix.sum(axis=1)).ravel(), max(float(spread.mean()), 1e-8))
 
 
@@ -239,30 +243,33 @@ def influence(modulated: Modulated, labels: NDArray[np.int64], tissue: Tissue, p
     ``(domains, g)`` float32; zeros for genes without a vector, and where nothing is modulated.
     """
     smoothers = {n_rings: Smoother.of(tissue, n_rings) for n_rings in modulated.gradients}
-    columns = [np.ones(labels.size, dtype=np.float32), *(each.reach for each in smoothers.values())]
-    everywhere = _total_shares(pooling, np.column_stack(columns))
+    slices = np.zeros(labels.size, dtype=np.int64) if tissue.slices is None else tissue.slices
+    members = indicator(slices)
+    columns = [members, *(each.reach[:, None] * members for each in smoothers.values())]
+    everywhere = _total_shares(pooling, np.concatenate(columns, axis=1))
     result = np.zeros((int(labels.max()) + 1, len(pooling.vectors)), dtype=np.float32)
     for domain, told in enumerate(result):
         spots = np.flatnonzero(labels == domain)
         squared = float(np.square(modulated.size[spots], dtype=np.float64).sum())
         if squared > 0:
-            rows, pulls, means = _pulled(modulated, smoothers, spots)
+            rows, pulls, means = _pulled(modulated, smoothers, spots, slices)
             centring = np.einsum("gm,gm->g", everywhere @ means, pooling.vectors)
             told[:] = (_along_genes(pooling, rows, pulls) - centring) / squared
     return result
 
 
 def _pulled(
-    modulated: Modulated, smoothers: Mapping[int, Smoother], spots: NDArray[np.int64]
+    modulated: Modulated, smoothers: Mapping[int, Smoother], spots: NDArray[np.int64], slices: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float64]]:
     """Bring the gradient of one domain back through the smoothing, to the semantics of the spots themselves.
 
     Returns
     -------
     The spots in reach of the domain; their gradients before centring; and what centring takes off the gradient of every
-    spot: one row for all spots alike, and one for each smoother, times the sum of its row.
+    spot: a row for each slice, for all of its spots alike, and one for each smoother and slice, times the sum of the
+    smoother's row.
     """
-    n = modulated.size.size
+    sizes = np.bincount(slices)[:, None]
     parts = {n_rings: each.matrix[spots] for n_rings, each in smoothers.items()}
     rows = np.unique(np.concatenate([part.indices for part in parts.values()])).astype(np.int64)
     pulls = np.zeros((rows.size, next(iter(modulated.gradients.values())).shape[1]), dtype=np.float32)
@@ -270,11 +277,17 @@ def _pulled(
     for n_rings, part in parts.items():
         gradient = modulated.gradients[n_rings][spots] / np.float32(smoothers[n_rings].unit)
         pulls += part[:, rows].T @ gradient
-        means.append(gradient.sum(axis=0, dtype=np.float64) / n)
-    average = pulls.sum(axis=0, dtype=np.float64) / n
+        means.append(_sums(gradient, slices[spots], sizes.size) / sizes)
+    average = _sums(pulls, slices[rows], sizes.size) / sizes
     for mean, each in zip(means, smoothers.values(), strict=True):
-        average -= float(each.reach.mean(dtype=np.float64)) * mean
-    return rows, pulls, np.stack([average, *means])
+        reach = [each.reach[slices == number].mean(dtype=np.float64) for number in range(sizes.size)]
+        average -= np.array(reach)[:, None] * mean
+    return rows, pulls, np.concatenate([average, *means])
+
+
+def _sums(values: NDArray[np.float32], slices: NDArray[np.int64], n_slices: int) -> NDArray[np.float64]:
+    """Sum rows by slice: ``(n_slices, d)``."""
+    return np.stack([values[slices == number].sum(axis=0, dtype=np.float64) for number in range(n_slices)])
 
 
 def _total_shares(pooling: Pooling, columns: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ from semst.pp._expression import (
     unit_variance,
 )
 from semst.pp._graphs import expression_graph, widen
+from semst.pp._slices import centred
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,6 +47,8 @@ class Tissue:
         Indices of the genes that are used.
     places
         ``(n, 2)`` coordinates, which large tissue is cut by.
+    slices
+        ``(n,)`` number of each spot's slice, from 0, where there are several; None where there is one.
     """
 
     counts: sparse.csr_matrix
@@ -53,15 +56,22 @@ class Tissue:
     semantics: NDArray[np.float32] | None
     genes: NDArray[np.int64]
     places: NDArray[np.float64] | None = None
+    slices: NDArray[np.int64] | None = None
 
 
 def choose_genes(
-    counts: sparse.csr_matrix, graph: sparse.csr_matrix, recipe: Recipe, *, n_top_genes: int
+    counts: sparse.csr_matrix,
+    graph: sparse.csr_matrix,
+    recipe: Recipe,
+    *,
+    n_top_genes: int,
+    slices: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """Choose genes as the recipe says: sorted int64 indices."""
     if recipe.genes == "published":
-        return published_genes(counts, n_top_genes=n_top_genes)
-    return select_genes(counts, graph, n_top_genes=n_top_genes, transform=recipe.views[0].transform)
+        return published_genes(counts, n_top_genes=n_top_genes, slices=slices)
+    transform = recipe.views[0].transform
+    return select_genes(counts, graph, n_top_genes=n_top_genes, transform=transform, slices=slices)
 
 
 def rings(graph: sparse.csr_matrix, n: int) -> sparse.csr_matrix:
@@ -76,9 +86,12 @@ def features(
 ) -> NDArray[np.float32]:
     """Compute what a network reads of each spot, ``(n, d)`` float32: principal components, or genes as published."""
     if not recipe.n_components:
-        return published_scaling(tissue.counts[:, tissue.genes], counts=likelihood != "gaussian")
+        scaled = published_scaling(tissue.counts[:, tissue.genes], counts=likelihood != "gaussian")
+        return scaled if tissue.slices is None else centred(scaled, tissue.slices)
     stabilised: Any = stabilise(tissue.counts, transform)
-    return principal_components(stabilised[:, tissue.genes], recipe.n_components, random_state=random_state)
+    return principal_components(
+        stabilised[:, tissue.genes], recipe.n_components, random_state=random_state, slices=tissue.slices
+    )
 
 
 def section(
@@ -106,11 +119,18 @@ def section(
         expression=normalised_adjacency(alike),
         neighbours=edge_pairs(graph),
         counts=unit_variance(chosen) if likelihood == "gaussian" else chosen,
-        semantics=None if tissue.semantics is None else _smooth(torch.from_numpy(tissue.semantics), adjacency),
+        semantics=None
+        if tissue.semantics is None
+        else _smooth(torch.from_numpy(tissue.semantics), adjacency, tissue.slices),
+        slices=None if tissue.slices is None else torch.from_numpy(tissue.slices),
     )
 
 
-def _smooth(semantics: torch.Tensor, adjacency: torch.Tensor) -> torch.Tensor:
+def _smooth(semantics: torch.Tensor, adjacency: torch.Tensor, slices: NDArray[np.int64] | None) -> torch.Tensor:
+    if slices is not None:
+        told = adjacency @ torch.from_numpy(centred(semantics.numpy(), slices))
+        within = torch.from_numpy(centred(told.numpy(), slices))
+        return within / within.std(dim=0).mean().clamp_min(1e-8)
     smooth = adjacency @ (semantics - semantics.mean(dim=0))
     smooth = smooth - smooth.mean(dim=0)
     return smooth / smooth.std(dim=0).mean().clamp_min(1e-8)

@@ -29,6 +29,7 @@ def choose(
     counts: sparse.csr_matrix,
     graph: sparse.csr_matrix,
     spots: NDArray[np.int64] | None = None,
+    slices: NDArray[np.int64] | None = None,
     random_state: int,
 ) -> NDArray[np.int64]:
     """Find the consensus of the partitions that agree with the others and explain the counts.
@@ -52,6 +53,8 @@ def choose(
     spots
         ``(m,)`` spots by which partitions are judged and compared, where ``counts`` and ``graph`` have rows for these
         alone; the default is all.
+    slices
+        ``(m,)`` number of the slice of each spot by which partitions are judged, from 0; the default is one slice.
     random_state
         Seed of the mixtures.
 
@@ -67,7 +70,9 @@ def choose(
     complete = [np.unique(labels).size == n_clusters for labels in partitions]
     if not any(complete):
         raise too_few_groups(n_clusters)
-    explains = np.array([judge(labels, counts=counts, graph=graph, spots=spots) for labels in partitions])
+    explains = np.array(
+        [judge(labels, counts=counts, graph=graph, spots=spots, slices=slices) for labels in partitions]
+    )
     compared = partitions if spots is None else [labels[spots] for labels in partitions]
     score = _WEIGHT * _standardised(explains) + _standardised(similarity(compared).mean(axis=1))
     # A stable sort keeps ties in order, so that the choice does not depend on the machine.
@@ -122,9 +127,10 @@ def judge(
     counts: sparse.csr_matrix,
     graph: sparse.csr_matrix,
     spots: NDArray[np.int64] | None = None,
+    slices: NDArray[np.int64] | None = None,
 ) -> float:
     """How well the domains around each spot explain its counts, in nats per molecule."""
-    return explained(majority(labels, graph, spots), counts)
+    return explained(majority(labels, graph, spots), counts, slices)
 
 
 @dataclass(frozen=True)
@@ -139,14 +145,24 @@ class Bench:
         ``(m, n)`` CSR of ones without self loops: the spots at most four steps away.
     spots
         ``(m,)``, or None where they are all.
+    slices
+        ``(m,)`` number of each spot's slice, from 0, or None where there is one.
     """
 
     counts: sparse.csr_matrix
     graph: sparse.csr_matrix
     spots: NDArray[np.int64] | None = None
+    slices: NDArray[np.int64] | None = None
 
     @classmethod
-    def of(cls, counts: sparse.csr_matrix, graph: sparse.csr_matrix, *, random_state: int) -> Bench:
+    def of(
+        cls,
+        counts: sparse.csr_matrix,
+        graph: sparse.csr_matrix,
+        *,
+        random_state: int,
+        slices: NDArray[np.int64] | None = None,
+    ) -> Bench:
         """Take all spots, or on large tissue a random sample of them, with all the spots around each.
 
         Parameters
@@ -155,12 +171,14 @@ class Bench:
             Of the tissue: ``(n, g)``, and ``(n, n)`` the spatial graph.
         random_state
             Seed of the sample.
+        slices
+            ``(n,)`` number of each spot's slice, from 0; the default is one slice.
         """
         if not is_large(graph.shape[0]):
-            return cls(counts, widen(widen(graph)))
+            return cls(counts, widen(widen(graph)), slices=slices)
         spots = sample(graph.shape[0], random_state)
         rows: Any = counts
-        return cls(rows[spots], steps_around(graph, spots, 4), spots)
+        return cls(rows[spots], steps_around(graph, spots, 4), spots, None if slices is None else slices[spots])
 
 
 def similarity(partitions: Sequence[NDArray[np.integer[Any]]]) -> NDArray[np.float64]:

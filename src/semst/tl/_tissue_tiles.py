@@ -10,14 +10,18 @@ import torch
 
 from semst.nn import Section, edge_pairs, normalised_adjacency
 from semst.nn._adjacency import as_tensor
+from semst.nn._section import shares
 from semst.nn._tiles import cut, deal, halo, part
 from semst.pp._expression import deviations, unit_variance
 from semst.pp._graphs import expression_graph
 from semst.pp._reader import reader
-from semst.pp._sample import ENOUGH, sample
+from semst.pp._sample import ENOUGH, chunks, sample
+from semst.pp._slices import slice_means, slice_sums
 from semst.tl._sections import GRAPH_COMPONENTS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
     from scipy import sparse
 
@@ -55,6 +59,7 @@ def extract(tissue: Tissue, random_state: int) -> Tissue:
         graph=part(tissue.graph, spots),
         semantics=None if tissue.semantics is None else tissue.semantics[spots],
         places=None if tissue.places is None else tissue.places[spots],
+        slices=None if tissue.slices is None else np.unique(tissue.slices[spots], return_inverse=True)[1],
     )
 
 
@@ -110,14 +115,51 @@ class TissueTiles:
             n_components=recipe.n_components,
             normalise=likelihood != "gaussian",
             random_state=random_state,
+            slices=None if tissue.slices is None else tissue.slices[chosen],
         )
         self._deviation = deviations(some[:, tissue.genes]) if likelihood == "gaussian" else None
-        if tissue.semantics is not None:
+        if tissue.slices is not None:
+            self._centre_slices(tissue.slices)
+        elif tissue.semantics is not None:
             self._mean = tissue.semantics.mean(axis=0, dtype=np.float64).astype(np.float32)
             rows: Any = adjacency[chosen]
             smooth = rows @ tissue.semantics - np.outer(np.asarray(rows.sum(axis=1)), self._mean)
             self._centre = smooth.mean(axis=0)
             self._scale = max(float(smooth.std(axis=0, ddof=1).mean()), 1e-8)
+
+    def _centre_slices(self, slices: NDArray[np.int64]) -> None:
+        """Find the means of every slice over all of its spots, a piece at a time: a sample may miss small slices."""
+        n, sizes = len(slices), np.bincount(slices)[:, None]
+
+        def means(values: Callable[[slice], Any]) -> NDArray[np.float32]:
+            total: Any = 0.0
+            for some in chunks(n):
+                # All slices get a row, also those that lie elsewhere.
+                present, number = np.unique(slices[some], return_inverse=True)
+                sums = slice_sums(values(some), number)
+                whole = np.zeros((len(sizes), sums.shape[1]))
+                whole[present] = sums
+                total = total + whole
+            mean: NDArray[np.float32] = (total / sizes).astype(np.float32)
+            return mean
+
+        self._level = means(lambda some: self._read(self._counts[some]))
+        semantics = self.tissue.semantics
+        if semantics is None:
+            return
+        self._mean = means(lambda some: semantics[some])
+
+        def smooth(some: slice) -> NDArray[np.float32]:
+            rows: Any = self.adjacency[some]
+            # No edge leaves a slice: what the mean of a slice adds to a spot is that mean times the sum of its row.
+            reach = np.asarray(rows.sum(axis=1))
+            told: NDArray[np.float32] = rows @ semantics - reach * self._mean[slices[some]]
+            return told
+
+        self._centre = means(smooth)
+        square = means(lambda some: np.square(smooth(some) - self._centre[slices[some]]))
+        variance = (square * sizes).sum(axis=0) / max(n - 1, 1)
+        self._scale = max(float(np.sqrt(variance).mean()), 1e-8)
 
     def __len__(self) -> int:
         return len(self.spots)
@@ -128,7 +170,11 @@ class TissueTiles:
         read = halo(self.adjacency, own, self._hops)
         near = part(self.adjacency, read)
         inner = np.searchsorted(read, own)
-        spatial, features = as_tensor(near), torch.from_numpy(self._read(self._counts[read]))
+        values = self._read(self._counts[read])
+        slices = self.tissue.slices
+        if slices is not None:
+            values = values - self._level[slices[read]]
+        spatial, features = as_tensor(near), torch.from_numpy(values)
         return Section(
             features=features,
             spatial=spatial,
@@ -137,6 +183,7 @@ class TissueTiles:
             counts=self._observed(own),
             semantics=self._semantics(read, spatial, inner),
             inner=torch.from_numpy(inner),
+            slices=None if slices is None else torch.from_numpy(slices[own]),
         )
 
     def _expression(
@@ -164,13 +211,27 @@ class TissueTiles:
     ) -> torch.Tensor | None:
         if self.tissue.semantics is None:
             return None
-        smooth = (spatial @ torch.from_numpy(self.tissue.semantics[read] - self._mean)).numpy()[inner]
-        return torch.from_numpy((smooth - self._centre) / self._scale)
+        mean, centre = self._mean, self._centre
+        if self.tissue.slices is not None:
+            mean, centre = mean[self.tissue.slices[read]], centre[self.tissue.slices[read[inner]]]
+        smooth = (spatial @ torch.from_numpy(self.tissue.semantics[read] - mean)).numpy()[inner]
+        return torch.from_numpy((smooth - centre) / self._scale)
 
     def share(self) -> torch.Tensor:
-        """Share of each gene in all counts of the tissue, ``(n_genes,)`` float32, above 0; as of a section."""
+        """Share of each gene in all counts of the tissue, ``(n_genes,)`` float32, above 0; as of a section.
+
+        Of several slices ``(s, n_genes)``: the share in each, or for expression that is normalised already the mean.
+        """
+        if self.tissue.slices is not None:
+            return self._shares_of_slices(self.tissue.slices)
         totals = np.asarray(self._counts.sum(axis=0), dtype=np.float64).ravel()[self.tissue.genes]
         return torch.from_numpy((np.maximum(totals, 0.5) / max(totals.sum(), 1.0)).astype(np.float32))
+
+    def _shares_of_slices(self, slices: NDArray[np.int64]) -> torch.Tensor:
+        if self._deviation is None:
+            return shares(slice_sums(self._counts, slices)[:, self.tissue.genes])
+        values = unit_variance(self._counts[:, self.tissue.genes], self._deviation)
+        return torch.from_numpy(slice_means(values, slices).astype(np.float32))
 
     def forget(self, number: int) -> None:
         """Let go of what is kept of a tile."""

@@ -1,0 +1,93 @@
+"""All slices in one figure."""
+
+from __future__ import annotations
+
+import anndata as ad
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+
+import semst
+
+
+@pytest.fixture
+def slices():
+    """Two slices of the same places; the second lacks domain 3."""
+    rng = np.random.default_rng(0)
+    places = np.stack(np.meshgrid(np.arange(6.0), np.arange(4.0)), axis=-1).reshape(-1, 2)
+    adata = ad.AnnData(np.ones((48, 2), dtype=np.float32))
+    adata.obsm["spatial"] = np.concatenate([places, places * 10 + 500])
+    adata.obs["slice"] = pd.Categorical(["s2"] * 24 + ["s10"] * 24)
+    adata.obs["semst"] = pd.Categorical([*rng.permutation(list("123") * 8), *list("12") * 12])
+    adata.obs["value"] = np.arange(48.0)
+    return adata
+
+
+def collections(ax):
+    return {each.get_gid(): each for each in ax.collections}
+
+
+def colors(ax):
+    return {name: to_hex(each.get_facecolor()[0]) for name, each in collections(ax).items()}
+
+
+def test_each_slice_has_a_panel_of_its_own_and_all_share_colours(slices):
+    first, second = semst.pl.domains(slices, batch_key="slice")
+    assert [first.get_title(), second.get_title()] == ["s2", "s10"]  # in natural order
+    assert set(colors(first)) == {"1", "2", "3"}
+    assert set(colors(second)) == {"1", "2"}
+    assert colors(second).items() <= colors(first).items()
+    assert list(colors(first).values()) == slices.uns["semst_colors"]
+    assert first.get_xlim()[1] < 10 < 400 < second.get_xlim()[0]
+    drawn = np.concatenate([each.get_offsets() for each in second.collections])
+    expected = slices.obsm["spatial"][24:]
+    np.testing.assert_array_equal(drawn[np.lexsort(drawn.T)], expected[np.lexsort(expected.T)])
+
+
+def test_one_legend_names_all_domains(slices):
+    first, second = semst.pl.domains(slices, batch_key="slice")
+    assert first.get_legend() is None
+    assert [text.get_text() for text in second.get_legend().get_texts()] == ["1", "2", "3"]
+    assert all(ax.get_legend() is None for ax in semst.pl.domains(slices, batch_key="slice", legend=False))
+
+
+def test_numbers_have_one_scale(slices):
+    panels = semst.pl.domains(slices, color=["semst", "value"], batch_key="slice")
+    assert [ax.get_title() for ax in panels] == ["semst, s2", "semst, s10", "value, s2", "value, s10"]
+    assert [collections(ax)["values"].get_clim() for ax in panels[2:]] == [(0, 47), (0, 47)]
+
+
+def test_slices_may_be_numbers_and_titles_one_s_own(slices):
+    slices.obs["number"] = [11] * 24 + [2] * 24
+    _, axes = plt.subplots(1, 2)
+    panels = semst.pl.domains(slices, batch_key="number", title=["a", "b"], ax=axes)
+    assert [ax.get_title() for ax in panels] == ["a", "b"]
+    assert panels[0].get_xlim()[0] > 400  # 2 comes before 11
+
+
+def test_the_picture_beneath_is_that_of_the_slice(slices):
+    def library(shade):
+        image = np.full((5, 5, 3), shade, dtype=np.uint8)
+        return {"images": {"hires": image}, "scalefactors": {"tissue_hires_scalef": 1.0, "spot_diameter_fullres": 1.0}}
+
+    slices.uns["spatial"] = {"s10": library(10), "s2": library(200)}
+    first, second = semst.pl.domains(slices, batch_key="slice")
+    assert [int(ax.images[0].get_array()[0, 0, 0]) for ax in (first, second)] == [200, 10]
+    slices.uns["spatial"] = {"a": library(10), "b": library(200)}
+    assert not any(ax.images for ax in semst.pl.domains(slices, batch_key="slice"))
+
+
+def test_what_is_wrong_is_said(slices):
+    with pytest.raises(KeyError, match=r"no obs\['donor'\], which `batch_key` names"):
+        semst.pl.domains(slices, batch_key="donor")
+    with pytest.raises(ValueError, match="`ax` has 1 Axes for 2 panels, one for each key and slice"):
+        semst.pl.domains(slices, batch_key="slice", ax=plt.subplots()[1])
+    slices.obs["slice"] = slices.obs["slice"].where(slices.obs_names != "3")
+    with pytest.raises(ValueError, match="1 spots have no slice"):
+        semst.pl.domains(slices, batch_key="slice")
+
+
+def test_the_accessor_draws_the_same(slices):
+    assert len(slices.semst.domains(batch_key="slice")) == 2
