@@ -109,6 +109,7 @@ class SemSTAccessor:
         progress: bool = True,
         spatial_key: str = SPATIAL.coordinates,
         batch_key: str | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
         key_added: str = CLUSTER.base,
         copy: bool = False,
     ) -> AnnData | None:
@@ -136,6 +137,7 @@ class SemSTAccessor:
             progress=progress,
             spatial_key=spatial_key,
             batch_key=batch_key,
+            checkpoint=checkpoint,
             key_added=key_added,
             copy=copy,
         )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-_NOT_OPTIONS = {"data", "table_key", "progress", "copy"}
+_NOT_OPTIONS = {"data", "table_key", "progress", "checkpoint", "copy"}
 
 
 class SemST:
@@ -75,7 +75,8 @@ class SemST:
         Raises
         ------
         TypeError, KeyError, ValueError, FloatingPointError
-            As :func:`semst.tl.cluster`; also TypeError for an argument that it does not have, and for ``copy``.
+            As :func:`semst.tl.cluster`; also TypeError for an argument that it does not have, and for ``copy``; and
+            ValueError for ``batch_key``, since a model is kept of one slice.
 
         Notes
         -----
@@ -102,6 +103,12 @@ class SemST:
             raise TypeError(message) from None
         bound.apply_defaults()
         given = bound.arguments
+        if given["batch_key"] is not None:
+            message = (
+                "SemST.train: a model is kept of one slice; leave `batch_key` out, and bring other slices to its domains "
+                "with `semst.tl.transfer`."
+            )
+            raise ValueError(message)
         chosen = ClusterOptions(**{name: value for name, value in given.items() if name not in _NOT_OPTIONS})
         found: list[Kept] = []
         run(
@@ -109,6 +116,7 @@ class SemST:
             chosen,
             table_key=given["table_key"],
             progress=given["progress"],
+            checkpoint=given["checkpoint"],
             copy=False,
             keep=lambda each: found.append(keep(each, chosen)),
         )

@@ -18,6 +18,7 @@ from semst.pp._compute_semantics import SemanticsOptions, SemanticsResult, compu
 from semst.pp._gene_semantics import write_semantics
 from semst.pp._graphs import spatial_graph, widen
 from semst.pp._slices import side_by_side
+from semst.tl._checkpoint import Checkpoint, fingerprint
 from semst.tl._checks import ClusterOptions, check
 from semst.tl._consensus import agreement
 from semst.tl._device import pick_device
@@ -33,8 +34,10 @@ from semst.tl._stability import stability
 from semst.tl._train import train
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
 
+    import torch
     from anndata import AnnData
     from numpy.typing import NDArray
 
@@ -69,6 +72,7 @@ def cluster(
     spatial_key: str = SPATIAL.coordinates,
     coordinate_system: str | None = None,
     batch_key: str | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     key_added: str = CLUSTER.base,
     copy: bool = False,
 ) -> Data | None:
@@ -131,6 +135,10 @@ def cluster(
         each; of a SpatialData with several regions, their ``region_key``. All slices then get one set of domains: no
         edge leads from one to another, each has its own coordinates in a unit of its own, and differences in depth and
         chemistry are taken out, see Notes. The default takes all spots for one slice; so does a key that names one.
+    checkpoint
+        Folder where each network is kept once its training has ended. The same call made again, after Ctrl-C or a
+        crash, takes up those that are there and ends with the same result; with other data, options or versions it is
+        refused. The files stay; delete the folder when you are done. The default keeps nothing.
     key_added
         Name of all that is written.
     copy
@@ -179,8 +187,8 @@ def cluster(
         If an argument is out of its range; names are duplicated; counts are negative, not whole numbers, not finite, or
         missing from a spot; coordinates are not finite; a table does not match its element; a spot has no slice, a
         slice fewer than 10 spots, or a graph that is there edges between slices; there are fewer spots than domains, or
-        spots do not fall into so many groups; no gene is recognised; or ``n_clusters`` is None and the likelihood
-        Gaussian. One error names all problems, and ``data`` is as it was.
+        spots do not fall into so many groups; no gene is recognised; ``n_clusters`` is None and the likelihood
+        Gaussian; or ``checkpoint`` holds another run. One error names all problems, and ``data`` is as it was.
     FloatingPointError
         If training diverges; ``data`` is as it was.
 
@@ -249,7 +257,7 @@ def cluster(
         batch_key=batch_key,
         key_added=key_added,
     )
-    return run(data, options, table_key=table_key, progress=progress, copy=copy)
+    return run(data, options, table_key=table_key, progress=progress, checkpoint=checkpoint, copy=copy)
 
 
 def run(
@@ -258,6 +266,7 @@ def run(
     *,
     table_key: str | None,
     progress: bool,
+    checkpoint: str | os.PathLike[str] | None,
     copy: bool,
     keep: Callable[[Found], object] | None = None,
 ) -> Data | None:
@@ -276,6 +285,7 @@ def run(
     genes = choose_genes(checked.counts, graph, recipe, n_top_genes=options.n_top_genes, slices=slices)
     places = checked.coordinates if slices is None else side_by_side(checked.coordinates, slices)
     tissue = Tissue(checked.counts, graph, semantics, genes, places, slices)
+    kept = None if checkpoint is None else _open_checkpoint(checkpoint, options, tissue, chosen_device)
     trained = train(
         tissue,
         recipe,
@@ -284,6 +294,7 @@ def run(
         device=chosen_device,
         random_state=random_state,
         progress=progress,
+        checkpoint=kept,
     )
     curve = None
     if n_clusters is None:
@@ -330,6 +341,37 @@ def run(
         facts["modulation"] = modulation
     _write(table, numbers, agreement(labels, partitions), trained, facts, ClusterKeys(options.key_added))
     return data if copy else None
+
+
+def _open_checkpoint(
+    folder: str | os.PathLike[str], options: ClusterOptions, tissue: Tissue, device: torch.device
+) -> Checkpoint:
+    """Open the folder for this very run.
+
+    Raises
+    ------
+    ValueError
+        If it is the folder of another one.
+    """
+    # What comes after the training may change: the number of domains, how they are cut, and where they are written.
+    after = {"n_clusters", "partition", "refine", "key_added", "device"}
+    told = {name: value for name, value in options.params().items() if name not in after}
+    run = fingerprint(
+        {**told, "device": str(device)},
+        counts=tissue.counts,
+        graph=tissue.graph,
+        arrays={
+            "semantics": tissue.semantics,
+            "genes": tissue.genes,
+            "places": tissue.places,
+            "slices": tissue.slices,
+        },
+    )
+    opened = Checkpoint(folder, run)
+    problems = Problems(WHERE)
+    opened.check(problems)
+    problems.raise_if_any()
+    return opened
 
 
 def _missing_semantics(table: AnnData, options: ClusterOptions) -> SemanticsResult | None:

@@ -6,6 +6,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -14,7 +15,7 @@ import torch
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from semst.nn import Architecture, SemSTNetwork, fit, modulation
+from semst.nn import Architecture, Fitted, SemSTNetwork, fit, latent, modulation
 from semst.pp._sample import is_large
 from semst.tl._device import cores
 from semst.tl._modulation import Collected
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from semst.nn import Convolution, Fitted, Likelihood, Plan, Section
+    from semst.nn import Convolution, Likelihood, Plan, Section
     from semst.nn._modulation import Modulation
+    from semst.tl._checkpoint import Checkpoint
     from semst.tl._modulation import Modulated
     from semst.tl._recipe import Recipe
     from semst.tl._sections import Tissue
@@ -68,6 +70,7 @@ def train(
     device: torch.device,
     random_state: int,
     progress: bool,
+    checkpoint: Checkpoint | None = None,
 ) -> Trained:
     """Train the network of every view of a recipe; see :func:`semst.tl.cluster` for the arguments."""
     if is_large(tissue.counts.shape[0]):
@@ -81,6 +84,7 @@ def train(
             device=device,
             random_state=random_state,
             progress=progress,
+            checkpoint=checkpoint,
         )
     generators = [np.random.default_rng(seed) for seed in np.random.SeedSequence(random_state).spawn(len(recipe.views))]
     sections = _sections(tissue, recipe, likelihood=likelihood, random_state=random_state)
@@ -114,13 +118,16 @@ def train(
             prepared = each.to(device)
             network.start_linear(prepared)
             networks.append(network)
-            waiting.append(submit(_fit, network, prepared, recipe.plan, generator=generator, on_epoch=on_epoch))
+            train_one = partial(fit, network, prepared, recipe.plan, generator=generator, on_epoch=on_epoch)
+            if checkpoint is not None:
+                train_one = partial(_resume, checkpoint, len(networks) - 1, network, prepared, recipe.plan, train_one)
+            waiting.append(submit(_look, train_one, network, prepared))
             while waiting and waiting[0].done():
                 take_up()
         while waiting:
             take_up()
     return Trained(
-        latents=smoothed + [latent for fitted in fits for _, latent in sorted(fitted.latents.items())],
+        latents=smoothed + [found for fitted in fits for _, found in sorted(fitted.latents.items())],
         latent=np.concatenate([fitted.latents[recipe.plan.epochs] for fitted in fits], axis=1),
         history={term: np.mean([fitted.history[term] for fitted in fits], axis=0) for term in fits[0].history},
         modulated=collected.mean(),
@@ -128,15 +135,32 @@ def train(
     )
 
 
-def _fit(network: SemSTNetwork, section: Section, plan: Plan, **options: Any) -> _Result:  # noqa: ANN401
+def _look(train_one: Callable[[], Fitted], network: SemSTNetwork, section: Section) -> _Result:
     """Train a network, and look at its FSM before it is forgotten."""
-    fitted = fit(network, section, plan, **options)
+    fitted = train_one()
     if network.fsm is None or section.semantics is None:
         return fitted, None
     with torch.no_grad():
         encoding = network.encode(section)
     z = torch.cat([encoding.spatial_view, encoding.expression_view], dim=1)
     return fitted, modulation(network.fsm, z, section.semantics)
+
+
+def _resume(
+    checkpoint: Checkpoint,
+    number: int,
+    network: SemSTNetwork,
+    section: Section,
+    plan: Plan,
+    train_one: Callable[[], Fitted],
+) -> Fitted:
+    """Take a network whose training has ended from the checkpoint, or train it and keep it there."""
+    history = checkpoint.restore(number, network)
+    if history is not None:
+        return Fitted({plan.epochs: latent(network, section)}, history)
+    fitted = train_one()
+    checkpoint.keep(number, network, fitted.history)
+    return fitted
 
 
 def _sections(tissue: Tissue, recipe: Recipe, *, likelihood: Likelihood, random_state: int) -> Iterator[Section]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from semst.nn import Convolution, Likelihood, SemSTNetwork
+    from semst.tl._checkpoint import Checkpoint
     from semst.tl._recipe import Recipe
     from semst.tl._sections import Tissue
 
@@ -35,6 +36,7 @@ def train_large(
     device: torch.device,
     random_state: int,
     progress: bool,
+    checkpoint: Checkpoint | None = None,
 ) -> Trained:
     """Do what :func:`semst.tl._train.train` does, tile by tile; see there."""
     generators = [np.random.default_rng(seed) for seed in np.random.SeedSequence(random_state).spawn(len(recipe.views))]
@@ -70,6 +72,7 @@ def train_large(
             device=device,
             generator=generator,
             on_tile=on_tile,
+            kept=None if checkpoint is None else (checkpoint, number),
         )
         return smoothed, history, network
 
@@ -105,6 +108,7 @@ def train_tiles(
     device: torch.device,
     generator: np.random.Generator,
     on_tile: Callable[[], object],
+    kept: tuple[Checkpoint, int] | None = None,
 ) -> dict[str, NDArray[np.float64]]:
     """Train a network on tile after tile, one for each step, then let it read every tile once.
 
@@ -126,21 +130,27 @@ def train_tiles(
         Draws the spots, genes and strangers of each step.
     on_tile
         Called after each step and after each tile that is read, for a progress bar.
+    kept
+        A checkpoint and the number of the network in it: a network that is there is not trained again.
 
     Returns
     -------
     The history of the training.
     """
     plan = tiles.recipe.plan
-    network.start_linear(tiles[0].to(device))
-    history = descend(
-        network,
-        lambda step: tiles[step % len(tiles)].to(device),
-        plan,
-        share=tiles.share().to(device),
-        generator=generator,
-        after=lambda _: on_tile(),
-    )
+    history = None if kept is None else kept[0].restore(kept[1], network)
+    if history is None:
+        network.start_linear(tiles[0].to(device))
+        history = descend(
+            network,
+            lambda step: tiles[step % len(tiles)].to(device),
+            plan,
+            share=tiles.share().to(device),
+            generator=generator,
+            after=lambda _: on_tile(),
+        )
+        if kept is not None:
+            kept[0].keep(kept[1], network, history)
     network.eval()
     turn: NDArray[np.float32] | None = None
     for number, spots in enumerate(tiles.spots):
