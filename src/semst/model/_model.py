@@ -105,8 +105,8 @@ class SemST:
         given = bound.arguments
         if given["batch_key"] is not None:
             message = (
-                "SemST.train: a model is kept of one slice; leave `batch_key` out, and bring other slices to its domains "
-                "with `semst.tl.transfer`."
+                "SemST.train: a model is kept of one slice; leave `batch_key` out, and bring other slices to its "
+                "domains with `semst.tl.transfer`."
             )
             raise ValueError(message)
         chosen = ClusterOptions(**{name: value for name, value in given.items() if name not in _NOT_OPTIONS})

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PACKAGED = "packaged"  # what ``uns`` calls the source of the vectors that come with semst
 
+_SAME = 0.99  # cosine of what an encoder makes of a text and what the packaged one did; number formats differ less
 _SHARPNESS = 10.0  # how much nearer terms count for more; chosen by textbook markers, see datasets/vocabulary
 
 
@@ -140,6 +141,19 @@ def word_space(
     -------
     The space; None where ``problems`` says why not.
     """
+    given: object = encoder  # whatever its type says
+    if given is not None and not isinstance(given, str | os.PathLike | Encoder):
+        problems.add(
+            "encoder must be a model's name or folder, or have `name` and `encode` as semst.semantics.Encoder, "
+            f"got {type(given).__name__}."
+        )
+        return None
+    if source == PACKAGED and encoder is not None and not _made_the_package(_open(encoder)):
+        problems.add(
+            f"the gene vectors in varm[{key!r}] came with semst, and were made by {MINILM!r}, not by "
+            f"{_open(encoder).name!r}; leave `encoder` out, or run `semst.pp.gene_semantics` with it."
+        )
+        return None
     if source == PACKAGED:
 
         def place_in_package(texts: Sequence[str]) -> NDArray[np.float32]:
@@ -174,6 +188,15 @@ def word_space(
 def _packaged_glossary() -> Glossary:
     words = packaged_vocabulary()
     return Glossary(words.terms, words.definitions, words.plain, words.asked, words.defined)
+
+
+def _made_the_package(encoder: Encoder) -> bool:
+    """Let the encoder read a term whose vector is known; names say nothing, for a model may lie in any folder."""
+    words, table = packaged_vocabulary(), packaged_table()
+    read = np.asarray(encoder.encode([words.terms[0]]), dtype=np.float32)
+    if read.shape != (1, table.mean.size) or not np.isfinite(read).all():
+        return False
+    return bool((unit(table.project(read)) @ unit(words.plain[:1]).T).item() > _SAME)
 
 
 def _open(encoder: Encoder | str | os.PathLike[str]) -> Encoder:

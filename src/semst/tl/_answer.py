@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from semst.tl._relative import RelativeExpression
 
 _CHUNK = 10_000  # spots whose null scores are in memory at a time
+_ROUNDING = 1e-5  # a draw that deals the weights as they were is a tie, whatever rounding makes of it
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Answer:
     coherence
         In (0, 1]: how often genes drawn at random have as much of a pattern in common.
     contribution
-        ``(g,)`` float64: share of each gene in the pattern; the sum over genes is 1.
+        ``(g,)`` float64 in [0, 1]: share of each gene in the pattern, among those that are asked for and go with it;
+        the sum over genes is 1.
     """
 
     score: NDArray[np.float32]
@@ -71,7 +73,11 @@ def answer(
     drawn = expression.loadings @ permuted(centred, expression.bins, n=n_permutations, generator=generator)
     asked = expression.loadings @ centred
     along, null = covariance @ asked, covariance @ drawn
-    coherence = (1 + np.sum((drawn * null).sum(axis=0) >= asked @ along)) / (1 + n_permutations)
+    together = (1 - _ROUNDING) * (asked @ along)
+    coherence = (1 + np.sum((drawn * null).sum(axis=0) >= together)) / (1 + n_permutations)
+    # Mean square of all null scores, by the covariance of the components.
+    scale = np.sqrt((null * (covariance @ null)).sum(axis=0).mean())
+    slack = np.float32(_ROUNDING * scale)
     n = len(expression.scores)
     score, reached = np.empty(n, dtype=np.float32), np.empty(n)
     along_all = np.column_stack([along, null]).astype(np.float32)
@@ -79,10 +85,9 @@ def answer(
         rows = slice(start, start + _CHUNK)
         scores = expression.scores[rows] @ along_all
         score[rows] = scores[:, 0]
-        reached[rows] = np.count_nonzero(scores[:, 1:] >= scores[:, :1], axis=1)
-    # Mean square of all null scores, by the covariance of the components.
-    scale = np.sqrt((null * (covariance @ null)).sum(axis=0).mean())
-    shared = centred * (expression.loadings.T @ along)
+        reached[rows] = np.count_nonzero(scores[:, 1:] >= scores[:, :1] - slack, axis=1)
+    # Genes that are not asked for and go against the pattern fit as well, but nobody would call them its genes.
+    shared = np.maximum(centred, 0) * np.maximum(expression.loadings.T @ along, 0)
     total = shared.sum()
     return Answer(
         score=score / np.float32(scale if scale > 0 else 1),

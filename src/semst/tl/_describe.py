@@ -233,7 +233,7 @@ def _account(
     for domain, name in enumerate(domains.categories):
         fitting = np.flatnonzero((columns["fdr"][domain] < fdr) & (columns["effect"][domain] > 0))
         for term in fitting[np.argsort(-columns["effect"][domain, fitting], kind="stable")]:
-            share = found.differences[domain] * weights[:, term]
+            share = np.maximum(found.differences[domain], 0) * np.maximum(weights[:, term], 0)
             genes = np.argsort(-share, kind="stable")[:_GENES]
             rows.append(
                 {
@@ -244,7 +244,8 @@ def _account(
                     "genes": " ".join(str(table.var_names[gene]) for gene in genes if share[gene] > 0),
                 }
             )
-    return pd.DataFrame(rows, columns=["domain", "term", "kind", *columns, "genes"])
+    listing = pd.DataFrame(rows, columns=["domain", "term", "kind", *columns, "genes"])
+    return listing.astype(dict.fromkeys(columns, np.float64))  # so that an empty one has them too
 
 
 def _names(account: pd.DataFrame, domains: list[str]) -> pd.DataFrame:

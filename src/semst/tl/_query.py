@@ -158,6 +158,8 @@ def query(
         if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
             problems.add(f"{name} must be a whole number of at least {least}, got {number!r}.")
     check_names(table, problems)
+    if table.n_obs == 1:
+        problems.add("at least 2 spots are needed to compare them, got 1.")
     gene_names = [str(name) for name in table.var_names]
     questions = read_questions(queries, gene_names, problems)
     counts = read_counts(table, problems, layer=layer)

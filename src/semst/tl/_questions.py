@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from semst._keys import QueryKeys
 from semst._problems import listed
 
 if TYPE_CHECKING:
@@ -67,14 +68,17 @@ def read_questions(asked: Questions, gene_names: Sequence[str], problems: Proble
     questions = []
     for name, content in entries:
         if isinstance(content, str):
-            known = content in place
-            if not content.strip():
+            text = " ".join(content.split())
+            if not text:
                 problems.add(f"the query {name!r} holds no words.")
             questions.append(
-                Question(short_name(name), genes=(place[content],))
-                if known
-                else Question(short_name(name), text=" ".join(content.split()))
+                Question(short_name(name), genes=(place[text],))
+                if text in place
+                else Question(short_name(name), text=text)
             )
+            continue
+        if not isinstance(content, Sequence):
+            problems.add(f"the query {name!r} must be words or a list of gene names, got {content!r}.")
             continue
         genes = [str(gene) for gene in content]
         missing = [gene for gene in genes if gene not in place]
@@ -86,10 +90,13 @@ def read_questions(asked: Questions, gene_names: Sequence[str], problems: Proble
     repeated = sorted({name for name in names if names.count(name) > 1 or not name})
     if repeated:
         problems.add(f"queries must have different names with letters or digits in them; check {listed(repeated)}.")
+    clashing = sorted(set(names) & {QueryKeys("").p_value(name).strip("_") for name in names})
+    if clashing:
+        problems.add(f"the p-values of another query would be called {listed(clashing)} as well; name it otherwise.")
     return questions
 
 
-def _entries(asked: Questions) -> list[tuple[str, str | Sequence[str]]] | None:
+def _entries(asked: Questions) -> list[tuple[str, Any]] | None:
     if isinstance(asked, str):
         return [(asked, asked)]
     if isinstance(asked, Mapping):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _BINS = 25  # of genes of like expression,
 _GENES_PER_BIN = 20  # and never fewer genes in each than this
 _COMPONENTS = 30
+_ROUNDING = 1e-9  # share of a gene's mean square that is no variance but rounding
 _SPOTS = 4000  # spots that the components are learnt from
 
 
@@ -120,6 +121,9 @@ def like_expression(mean: NDArray[np.float64], usable: NDArray[np.bool_]) -> tup
     [[1, 0]]
     """
     genes = np.flatnonzero(usable)
+    if not genes.size:
+        message = "no gene varies from spot to spot, so there is nothing to tell spots apart by; check the counts."
+        raise ValueError(message)
     ordered = genes[np.argsort(mean[genes], kind="stable")]
     return tuple(np.array_split(ordered, min(_BINS, max(1, genes.size // _GENES_PER_BIN))))
 
@@ -174,6 +178,8 @@ class _Standardised:
 def moments(values: sparse.csr_matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of each column."""
     ones = np.ones(values.shape[0])
-    squares = sparse.csr_matrix((np.square(values.data), values.indices, values.indptr), shape=values.shape)
+    exact = np.square(values.data, dtype=np.float64)
+    squares = sparse.csr_matrix((exact, values.indices, values.indptr), shape=values.shape)
     mean, square = (np.asarray(each.T @ ones) / ones.size for each in (values, squares))
-    return mean, np.sqrt(np.maximum(square - mean**2, 0))
+    variance = square - mean**2
+    return mean, np.sqrt(np.where(variance > _ROUNDING * square, variance, 0))

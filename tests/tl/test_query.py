@@ -1,0 +1,562 @@
+"""Asking a tissue: what is written, what must not matter, and what is refused."""
+
+from __future__ import annotations
+
+import logging
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+import semst
+from semst.pp._graphs import spatial_graph
+from semst.tl._query import query
+
+MYELIN = "myelin sheath of oligodendrocytes"
+NAME = "myelin_sheath_of_oligodendrocytes"
+FEW = {"n_permutations": 49}
+KEY = "gene_semantics"
+
+
+class Letters:
+    """Knows letters only; texts of genes below are written so that this is enough."""
+
+    def __init__(self, name="letters-1"):
+        self.name = name
+
+    def encode(self, texts):
+        return np.array([[text.lower().count(letter) for letter in "aeioxyz"] for text in texts], dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def bare() -> ad.AnnData:
+    return semst.datasets.simulated(n_spots=400, n_genes=300, n_domains=3, random_state=1, progress=False)
+
+
+@pytest.fixture(scope="module")
+def tissue(bare) -> ad.AnnData:
+    adata = bare.copy()
+    semst.pp.gene_semantics(adata)
+    return adata
+
+
+@pytest.fixture(scope="module")
+def asked(tissue) -> tuple[ad.AnnData, pd.DataFrame]:
+    adata = tissue.copy()
+    return adata, query(adata, {"myelin": MYELIN, "glia": ["MBP", "PLP1", "MOBP", "nobody"], "MBP": "MBP"})
+
+
+def scores(adata, name=NAME, key="query"):
+    return adata.obs[f"{key}_{name}"].to_numpy()
+
+
+# What is written
+
+
+def test_it_writes_what_it_says_and_nothing_else(tissue, asked):
+    adata, genes = asked
+    names = ["myelin", "glia", "mbp"]
+    assert list(adata.obs) == [
+        *tissue.obs,
+        *(f"query_{name}{end}" for name in names for end in ("", "_pval")),
+    ]
+    assert list(genes) == ["query", "gene", "contribution", "likeness"]
+    assert list(genes["query"].unique()) == names
+    assert list(adata.uns["query"]) == names
+    for name in names:
+        score, p = adata.obs[f"query_{name}"], adata.obs[f"query_{name}_pval"]
+        assert score.dtype == p.dtype == np.float32
+        assert np.isfinite(score).all()
+        assert p.between(1 / 1000 - 1e-9, 1).all()
+        result = adata.uns["query"][name]
+        assert set(result) == {"asked", "p_value", "genes", "read_as", "params", "versions"}
+        assert isinstance(result["p_value"], float)
+        pd.testing.assert_frame_equal(result["genes"], genes[genes["query"] == name].reset_index(drop=True))
+        contribution = result["genes"]["contribution"]
+        assert contribution.is_monotonic_decreasing
+        assert contribution.between(0, 1, inclusive="right").all()
+        assert (contribution.sum() < 0.999) == (name == "myelin")
+        assert len(contribution) == {"myelin": 20, "glia": 3, "mbp": 1}[name]
+        assert result["params"] == {
+            "smooth": True,
+            "n_permutations": 999,
+            "semantics_key": KEY,
+            "n_neighbors": 6,
+            "random_state": 0,
+        }
+    assert adata.uns["query"]["myelin"]["asked"] == MYELIN
+    assert adata.uns["query"]["glia"]["asked"] == "MBP, PLP1, MOBP"
+    _assert_same(adata, tissue, but="query")
+
+
+def test_words_find_their_domain_and_their_genes(asked):
+    adata, genes = asked
+    in_white = (adata.obs["ground_truth"] == "WM").to_numpy()
+    for name in ("myelin", "glia", "mbp"):
+        inside, outside = scores(adata, name)[in_white], scores(adata, name)[~in_white]
+        assert (inside[:, None] > outside).mean() > 0.9, name
+    own = genes[genes["query"] == "myelin"]
+    assert {"MBP", "PLP1", "MOBP"} & set(own["gene"][:5])
+    assert own["likeness"].between(-1, 1).all()
+    assert own["likeness"].iloc[0] > 0.2
+    assert "oligodendrocytes" in " ".join(adata.uns["query"]["myelin"]["read_as"])
+    assert adata.uns["query"]["myelin"]["p_value"] < 0.05
+    p = adata.obs["query_myelin_pval"].to_numpy()
+    assert np.median(p[in_white]) < 0.05
+    assert np.median(p[~in_white]) > 0.5
+
+
+def test_genes_need_neither_vectors_nor_a_model(bare, asked, monkeypatch):
+    def never(encoder):
+        raise AssertionError(encoder)
+
+    monkeypatch.setattr("semst.semantics._words._open", never)
+    adata = bare.copy()
+    found = query(adata, {"glia": ["MBP", "PLP1", "MOBP"]})
+    assert KEY not in adata.varm
+    assert found["likeness"].isna().all()
+    assert adata.uns["query"]["glia"]["read_as"].size == 0
+    np.testing.assert_array_equal(scores(adata, "glia"), scores(asked[0], "glia"))
+
+
+def test_a_name_of_a_gene_is_the_set_of_that_gene(tissue):
+    adata = tissue.copy()
+    query(adata, {"one": "MBP", "other": ["MBP"]}, **FEW)
+    np.testing.assert_array_equal(scores(adata, "one"), scores(adata, "other"))
+    assert adata.uns["query"]["one"]["genes"]["gene"][0] == "MBP"
+
+
+@pytest.mark.parametrize("gene", ["MBP", "RPL13"])
+def test_a_single_gene_has_nothing_in_common_with_itself(tissue, caplog, gene):
+    adata = tissue.copy()
+    with caplog.at_level(logging.WARNING, logger="semst"):
+        query(adata, {"one": gene, "several": ["MBP", "PLP1"]}, **FEW)
+    assert np.isnan(adata.uns["query"]["one"]["p_value"])
+    assert 0 < adata.uns["query"]["several"]["p_value"] <= 1
+    assert "'one'" not in caplog.text
+
+
+def test_missing_vectors_are_made_announced_and_kept(bare, asked, caplog):
+    adata = bare.copy()
+    with caplog.at_level(logging.INFO, logger="semst"):
+        query(adata, {"myelin": MYELIN})
+    assert "no gene vectors in varm['gene_semantics']" in caplog.text
+    assert adata.varm[KEY].shape == (adata.n_vars, 128)
+    assert adata.obsm[KEY].shape == (adata.n_obs, 128)
+    assert set(adata.uns[KEY]) == {"params", "coverage", "center", "versions"}
+    np.testing.assert_array_equal(scores(adata, "myelin"), scores(asked[0], "myelin"))
+
+
+def test_earlier_queries_stay(tissue):
+    adata = tissue.copy()
+    query(adata, MYELIN, **FEW)
+    first = scores(adata).copy()
+    query(adata, ["neurons", "MBP"], **FEW)
+    assert list(adata.uns["query"]) == [NAME, "neurons", "mbp"]
+    np.testing.assert_array_equal(scores(adata), first)
+    query(adata, MYELIN, random_state=3, **FEW)
+    assert list(adata.uns["query"]) == [NAME, "neurons", "mbp"]
+    assert adata.uns["query"][NAME]["params"]["random_state"] == 3
+    query(adata, MYELIN, key_added="mine", **FEW)
+    assert set(adata.uns["mine"]) == {NAME}
+    assert f"mine_{NAME}_pval" in adata.obs
+
+
+@pytest.mark.parametrize("form", ["h5ad", "zarr"])
+def test_results_can_be_written_and_read(asked, tmp_path, form):
+    adata = asked[0].copy()
+    query(adata, {"all": list(adata.var_names)}, **FEW)  # weighs no gene more than another: an empty list
+    path = tmp_path / f"result.{form}"
+    getattr(adata, f"write_{form}")(path)
+    back = getattr(ad, f"read_{form}")(path)
+    assert set(back.uns["query"]) == {"myelin", "glia", "mbp", "all"}
+    for name, here in adata.uns["query"].items():
+        there = back.uns["query"][name]
+        for column in ("query", "gene", "contribution", "likeness"):
+            assert np.array_equal(
+                there["genes"][column].to_numpy(), here["genes"][column].to_numpy(), equal_nan=column == "likeness"
+            )
+        assert there["asked"] == here["asked"]
+        np.testing.assert_equal(float(there["p_value"]), here["p_value"])
+        assert list(there["read_as"]) == list(here["read_as"])
+        assert {key: str(value) for key, value in there["params"].items()} == {
+            key: str(value) for key, value in here["params"].items()
+        }
+        np.testing.assert_array_equal(scores(back, name), scores(adata, name))
+    query(back, "neurons", **FEW)  # goes on where it was left
+    assert set(back.uns["query"]) == {"myelin", "glia", "mbp", "all", "neurons"}
+
+
+def test_spatialdata(tissue, as_spatialdata):
+    cells = tissue.copy()
+    del cells.uns["spatial"]
+    cells.obsp["spatial_connectivities"] = spatial_graph(cells, cells.obsm["spatial"])
+    sdata = as_spatialdata(cells)
+    found, expected = query(sdata, MYELIN, **FEW), query(cells, MYELIN, **FEW)
+    pd.testing.assert_frame_equal(found, expected)
+    np.testing.assert_array_equal(scores(sdata["table"]), scores(cells))
+    assert NAME in sdata["table"].uns["query"]
+
+
+def test_spatialdata_without_a_graph_takes_the_centroids(tissue, as_spatialdata):
+    cells = tissue.copy()
+    del cells.uns["spatial"], cells.obs["array_row"], cells.obs["array_col"]
+    sdata = as_spatialdata(cells)
+    query(sdata, MYELIN, n_neighbors=4, **FEW)
+    query(cells, MYELIN, n_neighbors=4, **FEW)
+    np.testing.assert_allclose(scores(sdata["table"]), scores(cells), atol=1e-4)
+
+
+# Options
+
+
+def test_smoothing_averages_over_neighbours(tissue):
+    adata = tissue.copy()
+    query(adata, {"smooth": MYELIN}, **FEW)
+    query(adata, {"alone": MYELIN}, smooth=False, **FEW)
+    graph = spatial_graph(adata, adata.obsm["spatial"])
+    around = np.asarray(graph.sum(axis=1)).ravel()
+    assert adata.uns["query"]["alone"]["params"]["smooth"] is False
+
+    def unlike_its_neighbours(name):
+        score = scores(adata, name)
+        return np.std(score - graph @ score / around) / np.std(score)
+
+    assert unlike_its_neighbours("smooth") < 0.7 * unlike_its_neighbours("alone")
+    without = tissue.copy()
+    del without.obsm["spatial"]
+    query(without, {"alone": MYELIN}, smooth=False, **FEW)
+    np.testing.assert_array_equal(scores(without, "alone"), scores(adata, "alone"))
+
+
+def test_number_of_genes_and_of_permutations(tissue):
+    adata = tissue.copy()
+    found = query(adata, MYELIN, n_genes=3, n_permutations=19)
+    assert len(found) == 3
+    assert adata.obs[f"query_{NAME}_pval"].min() == pytest.approx(0.05)
+    longer = query(adata, MYELIN, n_genes=10_000, n_permutations=19)
+    assert (longer["contribution"] > 0).all()
+    assert 20 < len(longer) < adata.n_vars
+    pd.testing.assert_frame_equal(longer[:3], found)
+
+
+def test_counts_from_a_layer(tissue):
+    moved, plain = tissue.copy(), tissue.copy()
+    moved.layers["counts"] = moved.X.copy()
+    moved.X = moved.X * 0.5
+    query(moved, MYELIN, layer="counts", **FEW)
+    query(plain, MYELIN, **FEW)
+    np.testing.assert_array_equal(scores(moved), scores(plain))
+    assert moved.uns["query"][NAME]["params"]["layer"] == "counts"
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csc_matrix, lambda x: sparse.csr_matrix(x, dtype=np.int64)])
+def test_form_of_the_matrix_does_not_matter(tissue, form):
+    other, plain = tissue.copy(), tissue.copy()
+    other.X = form(tissue.X.toarray())
+    query(other, MYELIN, **FEW)
+    query(plain, MYELIN, **FEW)
+    np.testing.assert_allclose(scores(other), scores(plain), rtol=1e-4, atol=1e-4)
+
+
+# What must not matter
+
+
+def test_same_seed_same_bytes(tissue):
+    one, same, other = (tissue.copy() for _ in range(3))
+    for adata, seed in ((one, 0), (same, 0), (other, 1)):
+        query(adata, MYELIN, random_state=seed, **FEW)
+    np.testing.assert_array_equal(scores(one), scores(same))
+    np.testing.assert_array_equal(one.obs[f"query_{NAME}_pval"], same.obs[f"query_{NAME}_pval"])
+    assert (scores(one) != scores(other)).any()
+    assert np.corrcoef(scores(one), scores(other))[0, 1] > 0.999  # the seed moves the unit, not the map
+
+
+def test_one_query_does_not_touch_another(tissue):
+    together, alone = tissue.copy(), tissue.copy()
+    query(together, ["neurons", MYELIN, "MBP"], **FEW)
+    query(alone, MYELIN, **FEW)
+    np.testing.assert_allclose(scores(together), scores(alone), rtol=0.02, atol=0.02)  # the model reads in batches
+
+
+def test_order_of_spots_and_genes_does_not_matter(tissue):
+    plain = tissue.copy()
+    rng = np.random.default_rng(0)
+    spots, genes = rng.permutation(plain.n_obs), rng.permutation(plain.n_vars)
+    moved = plain[spots][:, genes].copy()
+    found, expected = query(moved, MYELIN), query(plain, MYELIN)
+    there = pd.Series(scores(moved), index=moved.obs_names)[plain.obs_names].to_numpy()
+    # Thirty components are found by a random search, and the null deals in another order.
+    assert np.corrcoef(there, scores(plain))[0, 1] > 0.995
+    assert there.std() == pytest.approx(scores(plain).std(), rel=0.1)
+    assert set(found["gene"][:3]) == set(expected["gene"][:3])
+
+
+@pytest.mark.parametrize("factor", [2, 8])
+def test_twice_the_counts_give_the_same_bytes(tissue, factor):
+    plain, deeper = tissue.copy(), tissue.copy()
+    depth = np.random.default_rng(0).choice([1.0, factor], size=tissue.n_obs)
+    deeper.X = sparse.csr_matrix(sparse.diags(depth) @ tissue.X, dtype=np.float32)
+    query(plain, MYELIN, **FEW)
+    query(deeper, MYELIN, **FEW)
+    np.testing.assert_array_equal(scores(deeper), scores(plain))
+
+
+def test_a_gene_nobody_expresses_changes_nothing(tissue):
+    """Genes without a count are left in ordinary tables by filtered spots."""
+    plain = tissue[:, tissue.var_names != "MOBP"].copy()
+    with_zero = tissue.copy()
+    counts = tissue.X.tolil()
+    counts[:, tissue.var_names.get_loc("MOBP")] = 0
+    with_zero.X = counts.tocsr()
+    glia = {"glia": ["MBP", "PLP1"]}
+    found, expected = query(with_zero, glia), query(plain, glia)
+    np.testing.assert_allclose(scores(with_zero, "glia"), scores(plain, "glia"), atol=1e-3)
+    assert list(found["gene"][:5]) == list(expected["gene"][:5])
+    only_zero = query(with_zero, {"lost": ["MOBP"]}, **FEW)
+    assert only_zero.empty
+    assert not scores(with_zero, "lost").any()
+
+
+# Words that mean nothing
+
+
+def test_words_far_from_biology_are_warned_of(tissue, caplog):
+    adata = tissue.copy()
+    with caplog.at_level(logging.WARNING, logger="semst"):
+        query(adata, ["the stock market", MYELIN], **FEW)
+    far = [record.getMessage() for record in caplog.records if "far from all terms" in record.getMessage()]
+    assert len(far) == 1
+    assert far[0].startswith("query: 'the stock market' is far from all terms of biology that semst knows (nearest: '")
+    assert f"nearest: '{adata.uns['query']['the_stock_market']['read_as'][0]}'" in far[0]
+
+
+def test_genes_without_a_common_pattern_are_warned_of(tissue, caplog):
+    adata = tissue.copy()
+    # Each gene dealt anew over the spots: nothing goes together any more.
+    rng = np.random.default_rng(0)
+    adata.X = sparse.csr_matrix(rng.permuted(tissue.X.toarray(), axis=0) + np.eye(*adata.shape, dtype=np.float32))
+    with caplog.at_level(logging.WARNING, logger="semst"):
+        query(adata, {"noise": list(adata.var_names[::9]), "all": list(adata.var_names)}, **FEW)
+    told = "\n".join(record.getMessage() for record in caplog.records)
+    assert "the genes of 'all' have no more of a pattern in common" in told
+    assert "(p = 1); do not read its map" in told
+    assert ("genes of 'noise'" in told) == (adata.uns["query"]["noise"]["p_value"] > 0.05)
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, logger="semst"):
+        query(tissue.copy(), {"glia": ["MBP", "PLP1", "MOBP", "MOG"]})
+    assert not caplog.records
+
+
+# Encoders of one's own
+
+
+def test_own_encoder_from_end_to_end(bare, tmp_path):
+    """Genes of myelin are said to be full of z: words full of z find them."""
+    adata = bare.copy()
+    glia = ["MBP", "PLP1", "MOBP", "MAG", "MOG", "CNP"]
+    rng = np.random.default_rng(0)
+    text = {name: "".join(rng.choice(list("aeioxy"), 12)) + "zzzz" * (name in glia) for name in adata.var_names}
+    semst.pp.gene_semantics(adata, encoder=Letters(), gene_text=text, cache_dir=tmp_path, progress=False)
+    assert adata.uns[KEY]["params"]["source"] == "letters-1"
+    found = query(adata, {"buzz": "zzzz zzzz"}, encoder=Letters(), cache_dir=tmp_path)
+    assert set(found["gene"][:4]) < set(glia)
+    assert found["likeness"].iloc[0] > 0.5
+    in_white = (adata.obs["ground_truth"] == "WM").to_numpy()
+    buzz = scores(adata, "buzz")
+    assert (buzz[in_white][:, None] > buzz[~in_white]).mean() > 0.9
+    assert adata.uns["query"]["buzz"]["p_value"] < 0.05
+    before = adata.copy()
+    with pytest.raises(ValueError, match="were made by 'letters-1', not by 'letters-2'"):
+        query(adata, "zzz", encoder=Letters("letters-2"), cache_dir=tmp_path)
+    with pytest.raises(ValueError, match="come from 'letters-1'.*give it with `encoder`"):
+        query(adata, "zzz", cache_dir=tmp_path)
+    _assert_same(adata, before)
+    query(adata, "MBP", cache_dir=tmp_path, **FEW)  # genes by name need no encoder
+
+
+def test_another_encoder_than_that_of_the_packaged_vectors(tissue):
+    adata = tissue.copy()
+    with pytest.raises(ValueError, match="(?s)semst.tl.query.*all-MiniLM-L6-v2.*'letters-1'"):
+        query(adata, MYELIN, encoder=Letters())
+    with pytest.raises(ValueError, match="semst.tl.query: encoder must be.*got int"):
+        query(adata, MYELIN, encoder=5)
+    _assert_same(adata, tissue)
+
+
+def test_vectors_under_another_name(tissue, asked):
+    adata = tissue.copy()
+    semst.pp.gene_semantics(adata, key_added="own")
+    query(adata, {"myelin": MYELIN}, semantics_key="own")
+    np.testing.assert_array_equal(scores(adata, "myelin"), scores(asked[0], "myelin"))
+
+
+def test_vectors_of_spots_alone_are_no_vectors_of_genes(bare, tmp_path):
+    adata = bare.copy()
+    semst.pp.gene_semantics(adata, mode="spots", encoder=Letters(), cache_dir=tmp_path, progress=False)
+    before = adata.copy()
+    with pytest.raises(KeyError, match=r"varm\['gene_semantics'\] is missing.*semst\.pp\.gene_semantics.*mode 'genes'"):
+        query(adata, MYELIN)
+    _assert_same(adata, before)
+    query(adata, "MBP", **FEW)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "options", "kind", "message"),
+    [
+        ([], {}, ValueError, "the query must be words"),
+        ("  ", {}, ValueError, "holds no words"),
+        ({"lost": ["nobody", "else"]}, {}, ValueError, "none of the 2 genes of the query 'lost' is in var_names"),
+        (["fat", "Fat!"], {}, ValueError, "different names"),
+        ("MBP", {"n_genes": 0}, ValueError, "n_genes must be a whole number of at least 1, got 0"),
+        ("MBP", {"n_permutations": 18}, ValueError, "n_permutations must be a whole number of at least 19, got 18"),
+        ("MBP", {"n_permutations": 50.0}, ValueError, "n_permutations must be a whole number"),
+        ("MBP", {"n_neighbors": True}, ValueError, "n_neighbors must be a whole number of at least 1, got True"),
+        ("MBP", {"random_state": -1}, ValueError, "random_state must be a whole number of at least 0"),
+        ("MBP", {"key_added": "a/b"}, ValueError, "key_added must be made of letters"),
+        ("MBP", {"layer": "raw"}, KeyError, "no layer 'raw'"),
+        ("MBP", {"spatial_key": "X_umap"}, KeyError, r"obsm\['X_umap'\] is missing"),
+        ("MBP", {"table_key": "table"}, ValueError, "only applies to SpatialData"),
+        ("fat", {"semantics_key": "mine"}, KeyError, "gene_semantics.adata, key_added='mine'"),
+    ],
+)
+def test_wrong_arguments(tissue, asked_for, options, kind, message):
+    adata = tissue.copy()
+    with pytest.raises(kind, match=message):
+        query(adata, asked_for, **options)
+    _assert_same(adata, tissue)
+
+
+def _normalised(adata):
+    adata.X = adata.X * 0.5
+
+
+def _nan_counts(adata):
+    adata.X.data[0] = np.nan
+
+
+def _empty_spot(adata):
+    counts = adata.X.tolil()
+    counts[5] = 0
+    adata.X = counts.tocsr()
+
+
+def _nan_coordinates(adata):
+    adata.obsm["spatial"][3, 0] = np.nan
+
+
+def _infinite_vectors(adata):
+    adata.varm[KEY][0, 0] = np.inf
+
+
+def _no_vectors(adata):
+    adata.varm[KEY][:] = 0
+
+
+def _duplicated_genes(adata):
+    adata.var_names = ["same", "same", *adata.var_names[2:]]
+
+
+def _nothing_varies(adata):
+    adata.X = sparse.csr_matrix(np.ones(adata.shape, dtype=np.float32))
+
+
+@pytest.mark.filterwarnings("ignore:Variable names are not unique:UserWarning")
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_normalised, "does not hold whole numbers"),
+        (_nan_counts, "NaN or infinite"),
+        (_empty_spot, "1 spots have no counts at all"),
+        (_nan_coordinates, "1 spots have NaN or infinite coordinates"),
+        (_infinite_vectors, r"varm\['gene_semantics'\] must be a finite matrix"),
+        (_no_vectors, "at least one gene that is not zero"),
+        (_duplicated_genes, "names in var_names occur more than once"),
+        (_nothing_varies, "no gene varies"),
+    ],
+)
+def test_spoilt_data(tissue, spoil, message):
+    adata = tissue.copy()
+    spoil(adata)
+    before = adata.copy()
+    with pytest.raises(ValueError, match=message):
+        query(adata, MYELIN)
+    _assert_same(adata, before)
+
+
+def test_nobody_known(bare):
+    adata = bare.copy()
+    adata.var_names = [f"thing-{number}" for number in range(adata.n_vars)]
+    before = adata.copy()
+    with pytest.raises(ValueError, match="no gene has a vector"):
+        query(adata, MYELIN)
+    _assert_same(adata, before)
+
+
+def test_all_problems_in_one_error(tissue):
+    adata = tissue.copy()
+    _nan_coordinates(adata)
+    _infinite_vectors(adata)
+    _normalised(adata)
+    before = adata.copy()
+    with pytest.raises(
+        ValueError, match="(?s)6 problems.*key_added.*n_genes.*'lost'.*whole numbers.*coordinates.*finite matrix"
+    ):
+        query(adata, {"lost": ["nobody"], "words": "fat"}, n_genes=0, key_added="a b")
+    _assert_same(adata, before)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_very_few_spots(tissue, n):
+    adata = tissue[:n].copy()
+    if n == 1:
+        with pytest.raises(ValueError, match="at least 2 spots are needed"):
+            query(adata, MYELIN)
+        return
+    query(adata, {"glia": ["MBP", "PLP1"], "words": MYELIN}, **FEW)
+    for name in ("glia", "words"):
+        assert np.isfinite(scores(adata, name)).all()
+
+
+def test_very_few_genes(tissue):
+    adata = tissue[:, ["MBP", "SNAP25", "GFAP", "PLP1"]].copy()
+    adata = adata[np.asarray(adata.X.sum(axis=1)).ravel() > 0].copy()
+    query(adata, {"glia": ["MBP", "PLP1"], "words": MYELIN})
+    # Of six pairs of four genes, one is the pair that was asked for.
+    assert adata.obs["query_glia_pval"].min() > 0.1
+    assert np.isfinite(scores(adata, "words")).all()
+
+
+def test_not_anndata():
+    with pytest.raises(TypeError, match="expected AnnData or SpatialData, got DataFrame"):
+        query(pd.DataFrame(), MYELIN)
+
+
+def test_a_model_that_cannot_be_loaded(tissue, tmp_path):
+    adata = tissue.copy()
+    with pytest.raises(OSError, match="holds no model that can be loaded"):
+        query(adata, MYELIN, encoder=tmp_path)
+    _assert_same(adata, tissue)
+
+
+def test_through_the_accessor(tissue):
+    one, other = tissue.copy(), tissue.copy()
+    pd.testing.assert_frame_equal(one.semst.query(MYELIN, **FEW), query(other, MYELIN, **FEW))
+    np.testing.assert_array_equal(scores(one), scores(other))
+
+
+def _assert_same(adata, before, *, but=None):
+    np.testing.assert_array_equal(adata.X.toarray(), before.X.toarray())
+    mine = [name for name in adata.obs if but is None or not name.startswith(but)]
+    pd.testing.assert_frame_equal(adata.obs[mine], before.obs)
+    pd.testing.assert_frame_equal(adata.var, before.var)
+    for name in ("obsm", "varm", "obsp", "layers", "uns"):
+        assert [key for key in getattr(adata, name) if key != but] == list(getattr(before, name))
+    for name in ("obsm", "varm"):
+        for key in getattr(before, name):
+            np.testing.assert_array_equal(getattr(adata, name)[key], getattr(before, name)[key])
