@@ -248,3 +248,18 @@ def test_what_is_made_on_the_way_is_announced(model, other, caplog):
         semst.tl.transfer(model, other, copy=True)
     assert "pooling the packaged gene vectors" in caplog.text
     assert "400 of the 400 genes" in caplog.text
+
+
+def test_spots_without_a_gene_of_the_model_are_told_and_trusted_by_nobody(model, other, caplog):
+    bare = 60
+    known = other.X.toarray()
+    known[:bare] = 0
+    table = ad.AnnData(np.hstack([known, np.ones((other.n_obs, 1))]).astype(np.float32), obs=other.obs.copy())
+    table.var_names = [*other.var_names, "unheard-of"]
+    table.obsm["spatial"] = other.obsm["spatial"].copy()
+    table.obsm["spatial"][:bare] += 1e6
+    for column in ("array_row", "array_col"):  # else Visium's grid would say who lies beside whom
+        del table.obs[column]
+    semst.tl.transfer(model, table)
+    assert f"{bare} spots have no counts of any gene that the model knows" in caplog.text
+    assert (table.obs["semst_confidence"].iloc[:bare] < 0.05).all()

@@ -117,6 +117,10 @@ def prepare(
     graph = spatial_graph(table, places, n_neighbors=kept.params["n_neighbors"])
     tissue = Tissue(counts, graph, semantics, np.empty(0, dtype=np.int64), places)
     tiles = dealt(tissue, kept.params["random_state"]) if is_large(table.n_obs) else [np.arange(table.n_obs)]
+    shared: Any = counts
+    bare = int((np.asarray(shared[:, overlap.known].sum(axis=1)).ravel() == 0).sum())
+    if bare:
+        logger.warning("%d spots have no counts of any gene that the model knows; do not read their domains.", bare)
     logger.info(
         "%d of the %d genes that the model reads are there (%.0f %%).",
         coverage["n_found"],

@@ -115,7 +115,7 @@ def transfer(
         \bar p_k = \frac{1}{V} \sum_v \frac{e^{-\delta_{vk}^2 / 2}}{\sum_l e^{-\delta_{vl}^2 / 2}}
 
     with the confidence :math:`\bar p_k \min(\bar t_k, u_k)`. Here :math:`t_{vk}` is the share of the domain's training
-    spots that lie at least as far from its mean, and :math:`u_k` the share of them no more like it in what they
+    spots that lie at least as far from its mean, and :math:`u_k` the share that are no more like it in what they
     express (cosine between the mean expression of the domain and that of the spot and all at most two steps away, both
     relative to the tissue as a whole). Labels are not smoothed over space: the latents are already.
 
