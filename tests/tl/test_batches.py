@@ -22,7 +22,7 @@ from semst.pp._graphs import spatial_graph
 from semst.pp._slices import WithinSlices, centred, side_by_side, slice_means
 from semst.tl import _tissue_tiles
 from semst.tl._consensus import explained
-from semst.tl._modulation import Smoother
+from semst.tl._modulation import Modulated, Smoother, influence, pooling_of
 from semst.tl._recipe import DEFAULT, View
 from semst.tl._sections import Tissue, features, rings, section
 from semst.tl._stability import stability
@@ -205,11 +205,42 @@ def test_what_meaning_did_is_told_within_slices(pair, slices):
     assert told["genes"].shape == (K, 20)
     assert np.isfinite(told["influence"]).all()
     tissue = _tissue(table, slices)
-    # Gradient of a sum of what networks read, by finite difference: the linear map and its unit are those of a section.
+    # The way from semantics to what networks read, and its unit, are those of a section.
     read = section(tissue, View("log", 1), np.zeros((table.n_obs, 50), np.float32), DEFAULT, **HOW).semantics.numpy()
     smoother = Smoother.of(tissue, 1)
     by_hand = centred(smoother.matrix @ centred(tissue.semantics, slices), slices) / smoother.unit
     np.testing.assert_allclose(read, by_hand, rtol=1e-3, atol=1e-4)
+
+
+def test_influence_is_the_gradient_through_centring_within_slices(pair, slices):
+    """Against torch's own derivative, for a modulation whose square is that of one direction of the semantics."""
+    table = pair.copy()
+    semst.pp.gene_semantics(table, progress=False)
+    tissue = _tissue(table, slices)
+    found = pooling_of(table, tissue.counts, tissue.semantics, key="gene_semantics", layer=None, fresh=None)
+    direction = torch.randn(tissue.semantics.shape[1], generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    smoothers = {n_rings: Smoother.of(tissue, n_rings) for n_rings in (1, 2)}
+    labels = pair.obs["ground_truth"].cat.codes.to_numpy().astype(np.int64)
+    members = torch.from_numpy(np.eye(2)[slices])
+    vectors = torch.from_numpy(found.vectors.astype(np.float64)).requires_grad_()
+    semantics = torch.from_numpy(found.shares(np.arange(labels.size)).toarray().astype(np.float64)) @ vectors
+
+    def within(values):
+        return values - members @ ((members.T @ values) / members.sum(dim=0)[:, None])
+
+    squared, gradients = torch.zeros(labels.size, dtype=torch.float64), {}
+    for n_rings, smoother in smoothers.items():
+        read = within(torch.from_numpy(smoother.matrix.toarray().astype(np.float64)) @ within(semantics))
+        along = read / smoother.unit @ direction
+        squared = squared + along.square()
+        gradients[n_rings] = (2 * along[:, None] * direction).detach().numpy().astype(np.float32)
+    size = squared.detach().sqrt().numpy().astype(np.float32)
+    told = influence(Modulated(size, size, size, 0.0, 0.0, gradients), labels, tissue, found)
+    for domain in range(K):
+        total = squared[torch.from_numpy(labels == domain)].sum()
+        (slope,) = torch.autograd.grad(total, vectors, retain_graph=True)
+        expected = ((slope * vectors).sum(dim=1) / total).detach().numpy()
+        np.testing.assert_allclose(told[domain], expected, atol=1e-3 * np.abs(expected).max())
 
 
 def test_the_number_of_domains_of_several_slices(pair, slices, monkeypatch):

@@ -126,7 +126,7 @@ def section(
     )
 
 
-def _smooth(semantics: torch.Tensor, adjacency: torch.Tensor, slices: NDArray[np.int64] | None) -> torch.Tensor:
+def _smooth(semantics: torch.Tensor, adjacency: torch.Tensor, slices: NDArray[np.int64] | None = None) -> torch.Tensor:
     if slices is not None:
         told = adjacency @ torch.from_numpy(centred(semantics.numpy(), slices))
         within = torch.from_numpy(centred(told.numpy(), slices))
