@@ -106,7 +106,7 @@ steps of training, mixtures of a sample); the second column is what a larger tis
 {stages(table, "seconds", ".1f")}
 ## Processor seconds of each stage
 
-What a busy machine does not change.
+What a busy machine changes less.
 
 {stages(table, "cpu_seconds", ".1f")}
 ## Highest memory in each stage, MB
