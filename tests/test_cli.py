@@ -402,6 +402,8 @@ def test_options_arrive(h5ad, tmp_path, monkeypatch):
         "table_key": "cells",
         "spatial_key": "xy",
         "coordinate_system": "um",
+        "batch_key": "slice",
+        "checkpoint": "kept",
         "key_added": "found",
     }
     monkeypatch.setattr("semst.cli._cluster._table", lambda data, _: data)

@@ -38,7 +38,10 @@ def test_shape_and_type():
 
 def test_everything_that_is_packaged_is_small():
     folder = files("semst.semantics").joinpath("tables")
-    assert sum(len(path.read_bytes()) for path in folder.iterdir() if path.is_file()) <= 3_000_000
+    most = {"gene_table.npz": 3_000_000, "vocabulary.npz": 400_000}
+    sizes = {path.name: len(path.read_bytes()) for path in folder.iterdir() if path.is_file()}
+    assert set(sizes) == set(most)
+    assert all(size <= most[name] for name, size in sizes.items()), sizes
 
 
 def test_every_row_belongs_to_a_gene():

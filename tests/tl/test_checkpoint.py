@@ -107,7 +107,7 @@ tissue.obs["semst"].to_csv(sys.argv[2])
 
 def test_killed_in_the_middle(tmp_path):
     """Kill -9 once some networks are there, and take the run up again."""
-    script = SCRIPT.replace("EPOCHS", "60")
+    script = SCRIPT.replace("EPOCHS", "20")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
     def call(folder, name):

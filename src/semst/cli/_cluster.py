@@ -29,7 +29,7 @@ def run_cluster(arguments: argparse.Namespace) -> None:
         write(data, meanwhile[arguments.output])
         if arguments.plot is not None:
             keys = [key for key in (arguments.reference, arguments.key_added) if key is not None]
-            draw(data, meanwhile[arguments.plot], keys, **_places(arguments))
+            draw(data, meanwhile[arguments.plot], keys, batch_key=arguments.batch_key, **_places(arguments))
         agreement = None if arguments.reference is None else compare(table, arguments.reference, arguments.key_added)
     report(table, arguments.key_added)
     if agreement is not None:
@@ -79,6 +79,8 @@ def _find_domains(data: AnnData | SpatialData, arguments: argparse.Namespace) ->
         device=arguments.device,
         random_state=arguments.random_state,
         progress=not arguments.quiet,
+        batch_key=arguments.batch_key,
+        checkpoint=arguments.checkpoint,
         key_added=arguments.key_added,
         **_places(arguments),
     )

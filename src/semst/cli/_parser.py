@@ -128,6 +128,11 @@ def _add_cluster(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     _add_semantics(cluster)
     _add_model(cluster)
     _add_training(cluster)
+    cluster.add_argument(
+        "--checkpoint",
+        metavar="DIR",
+        help="keep each trained network here; the same call goes on from there after an interruption",
+    )
     _add_common(cluster)
 
 
@@ -137,6 +142,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--spatial-key", default="spatial", metavar="KEY", help="coordinates in obsm (default: spatial)")
     data.add_argument("--table-key", metavar="KEY", help="table of a SpatialData that has several")
     data.add_argument("--coordinate-system", metavar="NAME", help="of a SpatialData (default: global, or the only one)")
+    data.add_argument("--batch-key", metavar="KEY", help="column of obs that says which slice a spot belongs to")
     data.add_argument("--key-added", default="semst", metavar="KEY", help="name of the results (default: semst)")
 
 
