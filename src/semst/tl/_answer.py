@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from semst.tl._relative import RelativeExpression
 
-_CHUNK = 10_000  # spots whose null scores are in memory at a time
+_CHUNK = 1000  # spots whose null scores are in memory at a time: few enough for the cache
 _ROUNDING = 1e-5  # a draw that deals the weights as they were is a tie, whatever rounding makes of it
 
 
@@ -85,7 +85,9 @@ def answer(
         rows = slice(start, start + _CHUNK)
         scores = expression.scores[rows] @ along_all
         score[rows] = scores[:, 0]
-        reached[rows] = np.count_nonzero(scores[:, 1:] >= scores[:, :1] - slack, axis=1)
+        # Ones of one byte, summed: several times as fast as counting along an axis.
+        as_high = scores[:, 1:] >= scores[:, :1] - slack
+        reached[rows] = as_high.view(np.uint8).sum(axis=1, dtype=np.uint32)
     # Genes that are not asked for and go against the pattern fit as well, but nobody would call them its genes.
     shared = np.maximum(centred, 0) * np.maximum(expression.loadings.T @ along, 0)
     total = shared.sum()

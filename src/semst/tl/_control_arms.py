@@ -190,7 +190,7 @@ def explained_unseen(labels: NDArray[np.int64], training: sparse.csr_matrix, uns
     Parameters
     ----------
     labels
-        ``(n,)`` from 0.
+        ``(n,)``; only which spots share one matters.
     training, unseen
         ``(n, g)`` CSR, not negative.
 
@@ -198,7 +198,7 @@ def explained_unseen(labels: NDArray[np.int64], training: sparse.csr_matrix, uns
     -------
     Nats per molecule; below 0 where the domains tell less than nothing.
     """
-    groups = indicator(labels)
+    groups = indicator(np.unique(labels, return_inverse=True)[1])  # a number that no spot has is no group
     seen = np.asarray(training.T @ groups, dtype=np.float64).T + 0.5  # half a count: no share is zero
     share = seen / seen.sum(axis=1, keepdims=True)
     whole = seen.sum(axis=0) / seen.sum()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from semst.pp._expression import stabilise
+from semst.pp._sample import is_large, sample
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -87,27 +87,27 @@ def relative_expression(
     """
     from sklearn.utils.extmath import randomized_svd
 
-    values = stabilise(counts, "log10k")
-    mean, deviation = moments(values)
-    bins = like_expression(mean, usable & (deviation > 0))
+    values: Any = _logarithms(counts)
     n = values.shape[0]
+    mean, deviation = moments(values[sample(n, random_state)] if is_large(n) else values)
+    bins = like_expression(mean, usable & (deviation > 0))
     generator = np.random.default_rng(random_state)
     learnt_from = np.arange(n) if n <= _SPOTS else np.sort(generator.choice(n, _SPOTS, replace=False))
     genes = np.concatenate(bins)
-    expression = _Standardised(values[:, genes], mean[genes], deviation[genes], graph)
-    sample = expression.rows(learnt_from)
+    expression = _Standardised(values, genes, mean[genes], deviation[genes], graph)
+    seen = expression.rows(learnt_from)
     start = 0
     for group in bins:
         columns = slice(start, start + group.size)
-        sample[:, columns] -= sample[:, columns].mean(axis=1, keepdims=True)
+        seen[:, columns] -= seen[:, columns].mean(axis=1, keepdims=True)
         start += group.size
-    sample -= sample.mean(axis=0)
-    d = max(min(_COMPONENTS, min(sample.shape) - 1), 1)
-    _, _, found = randomized_svd(sample, d, n_iter=2, random_state=random_state)
+    seen -= seen.mean(axis=0)
+    d = max(min(_COMPONENTS, min(seen.shape) - 1), 1)
+    _, _, found = randomized_svd(seen, d, n_iter=2, random_state=random_state)
     loadings = np.zeros((len(found), counts.shape[1]), dtype=np.float32)
     loadings[:, genes] = found
-    # Loadings are centred in each bin, because the sample is, and so their products with it are as well.
-    scores = sample @ found.T if learnt_from.size == n else expression.times(found.T)
+    # Loadings are centred in each bin, because what was seen is, and so their products with it are as well.
+    scores = seen @ found.T if learnt_from.size == n else expression.times(found.T)
     scores -= scores.mean(axis=0, dtype=np.float64).astype(np.float32)
     return RelativeExpression(scores, loadings, bins)
 
@@ -143,15 +143,16 @@ class _Standardised:
     """Standardised expression, averaged over the neighbourhood, of which only some rows are dense at a time."""
 
     values: sparse.csr_matrix
+    genes: NDArray[np.int64]
     mean: NDArray[np.float64]
     deviation: NDArray[np.float64]
     graph: sparse.csr_matrix | None
 
     def rows(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         if rows.size == self.values.shape[0]:
-            dense = self._around(rows) @ self.values.toarray()
+            dense = self._around(rows) @ self.values.toarray()[:, self.genes]
         else:
-            dense = (self._around(rows) @ self.values).toarray()
+            dense = (self._around(rows) @ self.values).toarray()[:, self.genes]
         dense -= self.mean.astype(np.float32)
         dense /= self.deviation.astype(np.float32)
         return np.asarray(dense, dtype=np.float32)
@@ -159,7 +160,10 @@ class _Standardised:
     def times(self, directions: NDArray[np.float32]) -> NDArray[np.float32]:
         """Multiply all rows with ``(g, d)``; neither factor nor product is averaged before it is small."""
         scaled = (directions / self.deviation[:, None]).astype(np.float32)
-        product: Any = self.values @ scaled
+        # Rows are brought into the order of the counts, which is cheap, and not the columns of the counts into theirs.
+        everywhere = np.zeros((self.values.shape[1], scaled.shape[1]), dtype=np.float32)
+        everywhere[self.genes] = scaled
+        product: Any = self.values @ everywhere
         product -= (self.mean @ scaled).astype(np.float32)
         return np.asarray(self._around(np.arange(len(product))) @ product, dtype=np.float32)
 
@@ -173,6 +177,16 @@ class _Standardised:
         return sparse.csr_matrix(
             sparse.diags((1 / np.asarray(around.sum(axis=1)).ravel()).astype(np.float32)) @ around, dtype=np.float32
         )
+
+
+def _logarithms(counts: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Do what ``stabilise(counts, "log10k")`` does, in single precision and in place, which is twice as fast."""
+    library = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
+    library[library == 0] = 1
+    scaled = np.repeat((1e4 / library).astype(np.float32), np.diff(counts.indptr))
+    scaled *= counts.data
+    np.log1p(scaled, out=scaled)
+    return sparse.csr_matrix((scaled, counts.indices, counts.indptr), shape=counts.shape)
 
 
 def moments(values: sparse.csr_matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
