@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from semst.tl._relative import permuted
 
@@ -81,13 +82,14 @@ def answer(
     n = len(expression.scores)
     score, reached = np.empty(n, dtype=np.float32), np.empty(n)
     along_all = np.column_stack([along, null]).astype(np.float32)
-    for start in range(0, n, _CHUNK):
-        rows = slice(start, start + _CHUNK)
-        scores = expression.scores[rows] @ along_all
-        score[rows] = scores[:, 0]
-        # Ones of one byte, summed: several times as fast as counting along an axis.
-        as_high = scores[:, 1:] >= scores[:, :1] - slack
-        reached[rows] = as_high.view(np.uint8).sum(axis=1, dtype=np.uint32)
+    with threadpool_limits(1):  # many small products: threads inside each would wait longer than they work
+        for start in range(0, n, _CHUNK):
+            rows = slice(start, start + _CHUNK)
+            scores = expression.scores[rows] @ along_all
+            score[rows] = scores[:, 0]
+            # Ones of one byte, summed: several times as fast as counting along an axis.
+            as_high = scores[:, 1:] >= scores[:, :1] - slack
+            reached[rows] = as_high.view(np.uint8).sum(axis=1, dtype=np.uint32)
     # Genes that are not asked for and go against the pattern fit as well, but nobody would call them its genes.
     shared = np.maximum(centred, 0) * np.maximum(expression.loadings.T @ along, 0)
     total = shared.sum()
