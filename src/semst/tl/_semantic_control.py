@@ -120,7 +120,8 @@ def semantic_control(
             float64 ``difference`` (mean over seeds of semantics minus control), ``sd``, ``error`` (standard error),
             ``low`` and ``high`` (interval), ``matters`` (the least difference that counts); ``n_better`` (int64: seeds
             in which semantics is better); ``says`` (categories ``"better"``, ``"worse"``, ``"open"``).
-        ``"params"``, ``"n_permuted"`` (int: genes with a vector), ``"device"``, ``"versions"``
+        ``"params"``, ``"n_permuted"``, ``"device"``, ``"versions"``
+            What was asked for, the number of genes with a vector (int), and what it ran on.
 
     Raises
     ------
