@@ -24,7 +24,7 @@ def tissue(n=60, g=45, *, seed=0, pattern=0.0):
 
 
 def expression_of(counts):
-    return relative_expression(sparse.csr_matrix(counts), np.ones(counts.shape[1], dtype=bool), None, random_state=0)
+    return relative_expression(sparse.csr_matrix(counts), None, random_state=0)
 
 
 def deal(weights, expression, generator):

@@ -24,10 +24,6 @@ def path(n):
     return sparse.csr_matrix(np.eye(n, k=1, dtype=np.float32) + np.eye(n, k=-1, dtype=np.float32))
 
 
-def everything(counts):
-    return np.ones(counts.shape[1], dtype=bool)
-
-
 def by_hand(counts, bins, neighbours):
     """Standardise, average over a spot and its neighbours, subtract the mean of genes of like expression."""
     logged = np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4).astype(np.float64)
@@ -56,9 +52,7 @@ def along_a_path(n):
 @pytest.mark.parametrize("smooth", [True, False])
 def test_worked_out_by_hand(n, g, n_bins, smooth):
     counts = counts_of(n, g)
-    found = relative_expression(
-        sparse.csr_matrix(counts), everything(counts), path(n) if smooth else None, random_state=0
-    )
+    found = relative_expression(sparse.csr_matrix(counts), path(n) if smooth else None, random_state=0)
     assert len(found.bins) == n_bins
     neighbours = along_a_path(n) if smooth else [[]] * n
     expected = by_hand(counts, found.bins, neighbours)
@@ -69,7 +63,7 @@ def test_worked_out_by_hand(n, g, n_bins, smooth):
 
 def test_components_are_orthonormal_and_centred():
     counts = counts_of(200, 90)
-    found = relative_expression(sparse.csr_matrix(counts), everything(counts), path(200), random_state=0)
+    found = relative_expression(sparse.csr_matrix(counts), path(200), random_state=0)
     assert found.loadings.shape == (30, 90)
     np.testing.assert_allclose(found.loadings @ found.loadings.T, np.eye(30), atol=1e-5)
     np.testing.assert_allclose(found.scores.mean(axis=0), 0, atol=1e-5)
@@ -87,18 +81,16 @@ def test_a_spot_alone_keeps_its_own_expression():
     counts = counts_of(20, 10)
     graph = path(20).tolil()
     graph[4, :] = graph[:, 4] = 0
-    found = relative_expression(sparse.csr_matrix(counts), everything(counts), sparse.csr_matrix(graph), random_state=0)
+    found = relative_expression(sparse.csr_matrix(counts), sparse.csr_matrix(graph), random_state=0)
     neighbours = [[other for other in around if other != 4] for around in along_a_path(20)]
     neighbours[4] = []
     np.testing.assert_allclose(dense(found), by_hand(counts, found.bins, neighbours), atol=2e-3)
 
 
-def test_genes_not_wanted_and_genes_that_do_not_vary_carry_nothing():
+def test_genes_that_do_not_vary_carry_nothing():
     counts = counts_of(60, 12)
-    counts[:, 7] = 0
-    wanted = everything(counts)
-    wanted[[2, 5]] = False
-    found = relative_expression(sparse.csr_matrix(counts), wanted, None, random_state=0)
+    counts[:, [2, 5, 7]] = 0
+    found = relative_expression(sparse.csr_matrix(counts), None, random_state=0)
     assert sorted(found.used) == [0, 1, 3, 4, 6, 8, 9, 10, 11]
     assert not found.loadings[:, [2, 5, 7]].any()
     assert found.loadings[:, found.used].any(axis=0).all()
@@ -106,13 +98,13 @@ def test_genes_not_wanted_and_genes_that_do_not_vary_carry_nothing():
 
 def test_tissue_in_which_nothing_varies():
     with pytest.raises(ValueError, match="no gene varies"):
-        relative_expression(sparse.csr_matrix((5, 4), dtype=np.float32), np.ones(4, dtype=bool), None, random_state=0)
+        relative_expression(sparse.csr_matrix((5, 4), dtype=np.float32), None, random_state=0)
 
 
 def test_components_learnt_from_some_spots_hold_for_all(monkeypatch):
     """Above 4000 spots nothing dense is made of the rest; ten genes have no more than nine components."""
     counts = counts_of(120, 10)
-    arguments = (sparse.csr_matrix(counts), everything(counts), path(120))
+    arguments = (sparse.csr_matrix(counts), path(120))
     whole = relative_expression(*arguments, random_state=0)
     monkeypatch.setattr(relative, "_SPOTS", 50)
     sampled = relative_expression(*arguments, random_state=0)
@@ -139,7 +131,7 @@ def test_depth_does_not_matter(seed):
     counts = counts_of(seed=seed)
     depth = np.random.default_rng(seed).integers(1, 9, size=(len(counts), 1)).astype(np.float32)
     one, other = (
-        relative_expression(sparse.csr_matrix(each), everything(counts), path(len(counts)), random_state=0)
+        relative_expression(sparse.csr_matrix(each), path(len(counts)), random_state=0)
         for each in (counts, counts * depth)
     )
     np.testing.assert_allclose(dense(one), dense(other), atol=1e-3)
@@ -148,8 +140,7 @@ def test_depth_does_not_matter(seed):
 def test_twice_the_counts_give_the_same_bytes():
     counts = counts_of()
     one, other = (
-        relative_expression(sparse.csr_matrix(each), everything(counts), path(len(counts)), random_state=0)
-        for each in (counts, counts * 2)
+        relative_expression(sparse.csr_matrix(each), path(len(counts)), random_state=0) for each in (counts, counts * 2)
     )
     np.testing.assert_array_equal(one.scores, other.scores)
 
@@ -161,9 +152,9 @@ def test_order_of_spots_and_genes_does_not_matter(seed):
     rng = np.random.default_rng(seed)
     spots, genes = rng.permutation(counts.shape[0]), rng.permutation(counts.shape[1])
     graph = path(len(counts))
-    one = relative_expression(sparse.csr_matrix(counts), everything(counts), graph, random_state=0)
+    one = relative_expression(sparse.csr_matrix(counts), graph, random_state=0)
     moved = sparse.csr_matrix(counts[spots][:, genes])
-    other = relative_expression(moved, everything(counts), graph[spots][:, spots], random_state=0)
+    other = relative_expression(moved, graph[spots][:, spots], random_state=0)
     np.testing.assert_allclose(dense(one)[spots][:, genes], dense(other), atol=1e-3)
 
 
@@ -214,9 +205,8 @@ def test_every_draw_is_another_and_every_gene_gets_every_weight():
 @pytest.mark.parametrize("shape", [(30,), (30, 4)])
 def test_centred_weights(shape):
     counts = counts_of(40, 30)
-    wanted = everything(counts)
-    wanted[:3] = False
-    expression = relative_expression(sparse.csr_matrix(counts), wanted, None, random_state=0)
+    counts[:, :3] = 0
+    expression = relative_expression(sparse.csr_matrix(counts), None, random_state=0)
     weights = np.random.default_rng(1).normal(size=shape)
     before = weights.copy()
     centred = expression.centre(weights)

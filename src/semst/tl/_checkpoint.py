@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from semst._problems import Problems
 from semst._provenance import versions
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy import sparse
 
-    from semst._problems import Problems
     from semst.nn import SemSTNetwork
+    from semst.tl._checks import ClusterOptions
+    from semst.tl._sections import Tissue
 
 _HISTORY, _NETWORK = "history.", "network."
 
@@ -118,3 +120,34 @@ def fingerprint(
             digest.update(f"{array.dtype} {array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
+
+
+def open_checkpoint(
+    folder: str | os.PathLike[str], options: ClusterOptions, tissue: Tissue, device: torch.device
+) -> Checkpoint:
+    """Open the folder for this very run.
+
+    Raises
+    ------
+    ValueError
+        If it is the folder of another one.
+    """
+    # What comes after the training may change: the number of domains, how they are cut, and where they are written.
+    after = {"n_clusters", "partition", "refine", "key_added", "device"}
+    told = {name: value for name, value in options.params().items() if name not in after}
+    run = fingerprint(
+        {**told, "device": str(device)},
+        counts=tissue.counts,
+        graph=tissue.graph,
+        arrays={
+            "semantics": tissue.semantics,
+            "genes": tissue.genes,
+            "places": tissue.places,
+            "slices": tissue.slices,
+        },
+    )
+    opened = Checkpoint(folder, run)
+    problems = Problems("semst.tl.cluster")
+    opened.check(problems)
+    problems.raise_if_any()
+    return opened

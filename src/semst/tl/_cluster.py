@@ -6,19 +6,17 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from semst._inputs import find_table
-from semst._keys import CLUSTER, SEMANTICS, SPATIAL, ClusterKeys, DescriptionKeys, ModulationKeys
+from semst._keys import CLUSTER, SEMANTICS, SPATIAL, ClusterKeys
 from semst._problems import Problems
-from semst._provenance import versions
 from semst._results import Data, target
 from semst.pp._compute_semantics import SemanticsOptions, SemanticsResult, compute_gene_semantics
 from semst.pp._gene_semantics import write_semantics
 from semst.pp._graphs import spatial_graph, widen
 from semst.pp._slices import side_by_side
-from semst.tl._checkpoint import Checkpoint, fingerprint
+from semst.tl._checkpoint import open_checkpoint
 from semst.tl._checks import ClusterOptions, check
 from semst.tl._consensus import agreement
 from semst.tl._device import pick_device
@@ -32,19 +30,17 @@ from semst.tl._sections import Tissue, choose_genes
 from semst.tl._select import Bench, choose, judge, tightest
 from semst.tl._stability import stability
 from semst.tl._train import train
+from semst.tl._write import by_size, write_domains
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
-    import torch
     from anndata import AnnData
-    from numpy.typing import NDArray
 
     from semst.nn import Convolution, Likelihood
     from semst.tl._partition import Partition
     from semst.tl._recipe import Preset
-    from semst.tl._train import Trained
 
 logger = logging.getLogger("semst")
 
@@ -285,7 +281,7 @@ def run(
     genes = choose_genes(checked.counts, graph, recipe, n_top_genes=options.n_top_genes, slices=slices)
     places = checked.coordinates if slices is None else side_by_side(checked.coordinates, slices)
     tissue = Tissue(checked.counts, graph, semantics, genes, places, slices)
-    kept = None if checkpoint is None else _open_checkpoint(checkpoint, options, tissue, chosen_device)
+    kept = None if checkpoint is None else open_checkpoint(checkpoint, options, tissue, chosen_device)
     trained = train(
         tissue,
         recipe,
@@ -311,7 +307,7 @@ def run(
     if options.refine:
         labels = refine_labels(labels, widen(graph))
 
-    numbers = _by_size(labels)
+    numbers = by_size(labels)
     modulation = None
     if semantics is not None and trained.modulated is not None:
         semantics_key = str(options.semantics_key)
@@ -339,39 +335,8 @@ def run(
         facts["stability"] = {"n_clusters": curve.n_clusters, "values": curve.values}
     if modulation is not None:
         facts["modulation"] = modulation
-    _write(table, numbers, agreement(labels, partitions), trained, facts, ClusterKeys(options.key_added))
+    write_domains(table, numbers, agreement(labels, partitions), trained, facts, ClusterKeys(options.key_added))
     return data if copy else None
-
-
-def _open_checkpoint(
-    folder: str | os.PathLike[str], options: ClusterOptions, tissue: Tissue, device: torch.device
-) -> Checkpoint:
-    """Open the folder for this very run.
-
-    Raises
-    ------
-    ValueError
-        If it is the folder of another one.
-    """
-    # What comes after the training may change: the number of domains, how they are cut, and where they are written.
-    after = {"n_clusters", "partition", "refine", "key_added", "device"}
-    told = {name: value for name, value in options.params().items() if name not in after}
-    run = fingerprint(
-        {**told, "device": str(device)},
-        counts=tissue.counts,
-        graph=tissue.graph,
-        arrays={
-            "semantics": tissue.semantics,
-            "genes": tissue.genes,
-            "places": tissue.places,
-            "slices": tissue.slices,
-        },
-    )
-    opened = Checkpoint(folder, run)
-    problems = Problems(WHERE)
-    opened.check(problems)
-    problems.raise_if_any()
-    return opened
 
 
 def _missing_semantics(table: AnnData, options: ClusterOptions) -> SemanticsResult | None:
@@ -381,41 +346,3 @@ def _missing_semantics(table: AnnData, options: ClusterOptions) -> SemanticsResu
     logger.info("no semantics in obsm[%r]: running semst.pp.gene_semantics with its defaults.", SEMANTICS.base)
     weights: Any = "raw" if options.likelihood == "gaussian" else "lognorm"
     return compute_gene_semantics(table, SemanticsOptions(layer=options.layer, weights=weights, progress=False))
-
-
-def _by_size(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Number the domains from 1 by their size, the largest first; ties by the first spot."""
-    names, first, sizes = np.unique(labels, return_index=True, return_counts=True)
-    order = np.lexsort((first, -sizes))
-    number = np.empty(names.size, dtype=np.int64)
-    number[order] = np.arange(1, names.size + 1)
-    return number[np.searchsorted(names, labels)]
-
-
-def _write(
-    table: AnnData,
-    numbers: NDArray[np.int64],
-    confidence: NDArray[np.float32],
-    trained: Trained,
-    facts: dict[str, Any],
-    keys: ClusterKeys,
-) -> None:
-    names = [str(number) for number in range(1, int(numbers.max()) + 1)]
-    table.obs[keys.obs] = pd.Categorical(numbers.astype(str), categories=names)
-    table.obs[keys.confidence] = confidence
-    _write_modulation(table, trained, ModulationKeys(keys.base))
-    table.obsm[keys.obsm] = trained.latent
-    table.uns[keys.uns] = {**facts, "history": trained.history, "versions": versions()}
-    # Colours and names of domains that are no more.
-    for gone in (keys.colors, DescriptionKeys(keys.base).uns):
-        table.uns.pop(gone, None)
-
-
-def _write_modulation(table: AnnData, trained: Trained, keys: ModulationKeys) -> None:
-    """Write the sizes of each spot; where meaning was left out, take away those of an earlier run."""
-    seen = trained.modulated
-    for name, values in {keys.alpha: seen and seen.alpha, keys.beta: seen and seen.beta}.items():
-        if values is not None:
-            table.obs[name] = values
-        elif name in table.obs:
-            del table.obs[name]

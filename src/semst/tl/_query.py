@@ -177,7 +177,7 @@ def query(
     assert counts is not None  # for the type checker: else a problem was raised
 
     graph = None if coordinates is None else spatial_graph(table, coordinates, n_neighbors=n_neighbors)
-    expression = relative_expression(counts, np.ones(table.n_vars, dtype=bool), graph, random_state=random_state)
+    expression = relative_expression(counts, graph, random_state=random_state)
     weighed = weigh(questions, len(gene_names), None if space is None else space.vectors, words)
     answers = [
         answer(expression, each.weights, n_permutations=n_permutations, random_state=random_state) for each in weighed

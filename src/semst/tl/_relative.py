@@ -67,7 +67,6 @@ class RelativeExpression:
 
 def relative_expression(
     counts: sparse.csr_matrix,
-    usable: NDArray[np.bool_],
     graph: sparse.csr_matrix | None,
     *,
     random_state: int,
@@ -77,9 +76,7 @@ def relative_expression(
     Parameters
     ----------
     counts
-        ``(n, g)`` CSR, raw.
-    usable
-        ``(g,)`` bool: genes that may carry a query. Those that do not vary are left out.
+        ``(n, g)`` CSR, raw. Genes that do not vary are left out.
     graph
         ``(n, n)`` CSR of ones without self loops; None leaves each spot alone.
     random_state
@@ -90,7 +87,7 @@ def relative_expression(
     values: Any = _logarithms(counts)
     n = values.shape[0]
     mean, deviation = moments(values[sample(n, random_state)] if is_large(n) else values)
-    bins = like_expression(mean, usable & (deviation > 0))
+    bins = like_expression(mean, deviation > 0)
     generator = np.random.default_rng(random_state)
     learnt_from = np.arange(n) if n <= _SPOTS else np.sort(generator.choice(n, _SPOTS, replace=False))
     genes = np.concatenate(bins)
