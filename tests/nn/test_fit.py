@@ -7,8 +7,19 @@ import pytest
 import torch
 from scipy import sparse
 
-from semst.nn import Architecture, Plan, Section, SemSTNetwork, edge_pairs, fit, latent, normalised_adjacency
-from semst.nn._fit import TERMS, _sample
+from semst.nn import (
+    Architecture,
+    Plan,
+    Section,
+    SemSTNetwork,
+    _precision,
+    edge_pairs,
+    fit,
+    latent,
+    normalised_adjacency,
+)
+from semst.nn._fit import TERMS, _sample, descend
+from semst.nn._observed import Observed
 
 SIDE, GENES = 8, 30
 
@@ -162,13 +173,67 @@ def test_sampled_genes_alone_are_unbiased(toy):
 
 
 def test_sample():
-    generator = np.random.default_rng(0)
+    generator = torch.Generator().manual_seed(0)
     for wanted in (0, 5, 9):
-        np.testing.assert_array_equal(_sample(5, wanted, generator), np.arange(5))
+        assert _sample(5, wanted, generator).tolist() == [0, 1, 2, 3, 4]
     drawn = [_sample(10, 4, generator) for _ in range(300)]
-    assert all(np.unique(values).size == 4 for values in drawn)
-    share = np.bincount(np.concatenate(drawn), minlength=10) / 300
-    np.testing.assert_allclose(share, 0.4, atol=0.12)
+    assert all(values.unique().numel() == 4 for values in drawn)
+    share = torch.bincount(torch.cat(drawn), minlength=10) / 300
+    assert share.sub(0.4).abs().max() < 0.12
+
+
+def test_a_step_on_two_sections_is_one_on_their_mean_loss(toy):
+    """Twice the same section, all spots and genes: nothing is drawn but strangers, and the mean is the loss itself."""
+    plan = Plan(epochs=3, spatial_weight=0.0, spots_per_step=0, genes_per_step=0)
+    options = {"plan": plan, "share": toy.share(), "after": lambda _: None}
+    one, two = make_network(toy), make_network(toy)
+    expected = descend(one, lambda _: toy, generator=np.random.default_rng(0), **options)
+    asked = []
+    found = descend(
+        two,
+        lambda number: asked.append(number) or toy,
+        generator=np.random.default_rng(0),
+        sections_per_step=2,
+        **options,
+    )
+    assert asked == list(range(6))
+    for term in TERMS:
+        np.testing.assert_allclose(found[term], expected[term], rtol=1e-5)
+    for first, second in zip(one.parameters(), two.parameters(), strict=True):
+        torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-5)
+
+
+def test_half_the_digits_lead_to_nearly_the_same(toy, monkeypatch):
+    """As on a GPU with bfloat16; the latents that are kept are computed in float32."""
+    plan = Plan(epochs=20)
+    expected, full = run(toy, plan)
+    monkeypatch.setattr(_precision, "has_mixed_precision", lambda _: True)
+    found, mixed = run(toy, plan)
+    assert all(parameter.dtype == torch.float32 for parameter in found.parameters())
+    assert mixed.latents[20].dtype == np.float32
+    assert not np.array_equal(mixed.history["total"], full.history["total"])
+    np.testing.assert_allclose(mixed.history["total"], full.history["total"], rtol=0.01)
+    difference = mixed.latents[20] - full.latents[20]
+    assert np.square(difference).sum() < 1e-3 * np.square(full.latents[20]).sum()
+    assert all(parameter.grad.dtype == torch.float32 for parameter in expected.parameters())
+
+
+@pytest.mark.parametrize("convolution", ["gcn", "gat", "sage"])
+def test_half_the_digits_with_every_convolution(toy, monkeypatch, convolution):
+    monkeypatch.setattr(_precision, "has_mixed_precision", lambda _: True)
+    total = run(toy, Plan(epochs=30, learning_rate=5e-3), convolution=convolution)[1].history["total"]
+    assert total[-5:].mean() < total[:3].mean() - 0.02
+
+
+def test_counts_on_a_gpu_are_those_in_main_memory(toy):
+    """The dense copy that a GPU holds is asked in the same way; the device "meta" has memory of its own but no GPU."""
+    observed = Observed(toy, torch.device("cpu"))
+    spots, genes = torch.tensor([7, 2]), torch.tensor([3, 1, 0])
+    expected = torch.from_numpy(toy.counts.toarray())[spots][:, genes]
+    assert torch.equal(observed.counts(spots, genes), expected)
+    observed._dense = torch.from_numpy(toy.counts.toarray())
+    assert torch.equal(observed.counts(spots, genes), expected)
+    assert Observed(toy, torch.device("meta"))._dense.device.type == "meta"
 
 
 def test_moving_to_a_device_keeps_everything(toy):

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor, nn
 
+from semst.nn._precision import full_precision
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -80,4 +82,7 @@ class GraphBranch(nn.Module):
     def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
         """Map ``x`` ``(n, in_features)`` over ``adjacency`` ``(n, n)`` CSR to ``(n, out_features)``."""
         z: Tensor = self.second(self.first(x, adjacency).relu(), adjacency)
-        return z + adjacency @ x if self.shortcut else z
+        if not self.shortcut:
+            return z
+        with full_precision(x.device):
+            return z + adjacency @ x

@@ -7,6 +7,9 @@ import numpy as np
 import torch
 
 from semst.nn._losses import dicr, spatial_contrastive
+from semst.nn._observed import Observed
+from semst.nn._precision import mixed_precision
+from semst.nn._processes import ALONE, Processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -124,14 +127,14 @@ def fit(
     def after(epoch: int) -> None:
         if epoch in plan.snapshots or epoch == plan.epochs:
             latents[epoch] = latent(network, section)
-            # The last step may be the one that diverges, and no loss follows it.
-            check_finite(torch.from_numpy(latents[epoch]), epoch)
         if on_epoch is not None:
             on_epoch()
 
     gaussian = network.decoder.likelihood == "gaussian"
     share = (section.averages() if gaussian else section.share()).to(section.features.device)
     history = descend(network, lambda _: section, plan, share=share, generator=generator, after=after)
+    for epoch, values in latents.items():  # the last step may be the one that diverges, and no loss follows it
+        check_finite(torch.from_numpy(values), epoch)
     return Fitted(latents, history)
 
 
@@ -143,62 +146,92 @@ def descend(
     share: Tensor,
     generator: np.random.Generator,
     after: Callable[[int], object],
+    sections_per_step: int = 1,
+    processes: Processes = ALONE,
 ) -> dict[str, NDArray[np.float64]]:
-    """Take the steps of a training, each on one section: always the same, or tile after tile of a large tissue.
+    """Take the steps of a training, each on one section or several: the same ones, or tile after tile of large tissue.
+
+    The loss of a step is the mean over its sections, and several processes share them out: the gradients of all are
+    added up before the step is taken, so that the result is, up to rounding, that of one process with as many sections.
+
+    On a GPU everything that a step needs is there already, and nothing is asked back before the training has ended.
 
     Parameters
     ----------
     network, plan, generator
         As in :func:`fit`.
     section_of
-        Gives the section of step 0, 1, ..., on the device of the network.
+        Gives section 0, 1, ..., on the device of the network; ``sections_per_step`` of them make a step.
     share
         ``(n_genes,)`` share of each gene in all counts of the tissue; ``(s, n_genes)`` in those of each of its slices.
     after
         Called with the number of steps taken, after each.
+    sections_per_step
+        At least 1.
+    processes
+        Those that train this network; each of them calls this with the same arguments.
 
     Returns
     -------
     The history, as in :class:`Fitted`.
     """
-    device, n_genes = share.device, share.shape[-1]
+    device = share.device
     optimiser = torch.optim.Adam(
         network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=_fused(device)
     )
-    history = {term: np.zeros(plan.epochs) for term in TERMS}
-    section: Section | None = None
+    seeds = generator.integers(2**63, size=sections_per_step)
+    draws = [torch.Generator(device).manual_seed(int(seed)) for seed in seeds]
+    history = torch.zeros(plan.epochs, len(TERMS), dtype=torch.float64, device=device)
+    observed: Observed | None = None
     for epoch in range(plan.epochs):
         network.train()
-        last, section = section, section_of(epoch)
-        if section is not last:
-            library = section.library().to(device)
-        encoding = network.encode(section)
-        spots = _sample(section.n_spots, plan.spots_per_step, generator)
-        genes = _sample(n_genes, plan.genes_per_step, generator)
-        rows, columns = torch.from_numpy(spots).to(device), torch.from_numpy(genes).to(device)
-        pairs = (2, section.neighbours.shape[1])
-        strangers = torch.from_numpy(generator.integers(0, section.n_spots, size=pairs)).to(device)
-        terms = {
-            "reconstruction": plan.reconstruction_weight
-            * network.decoder(
-                encoding.latent[rows],
-                section.observed(spots, genes).to(device),
-                library[rows],
-                share if section.slices is None else share[section.slices[rows]],
-                columns,
-            ),
-            "spatial": plan.spatial_weight * spatial_contrastive(encoding.latent, section.neighbours, strangers),
-            "dicr": plan.dicr_weight * dicr(encoding.spatial_view, encoding.expression_view),
-        }
-        total = torch.stack(list(terms.values())).sum()
-        check_finite(total, epoch)
-        optimiser.zero_grad()
-        total.backward()  # type: ignore[no-untyped-call]
+        optimiser.zero_grad(set_to_none=processes.size == 1)
+        for number in processes.mine(sections_per_step):
+            section = section_of(epoch * sections_per_step + number)
+            if observed is None or observed.section is not section:
+                observed = Observed(section, device)
+            terms = _terms(network, observed, plan, share=share, draw=draws[number]) / sections_per_step
+            total = terms.sum()
+            total.backward()  # type: ignore[no-untyped-call]
+            history[epoch] += torch.cat([total.detach()[None], terms.detach()])
+        for parameter in network.parameters() if processes.size > 1 else ():
+            if parameter.grad is None:  # this process had no section in the step
+                parameter.grad = torch.zeros_like(parameter)
+            processes.add_up(parameter.grad)
         optimiser.step()
-        for term, value in {"total": total, **terms}.items():
-            history[term][epoch] = value.item()
         after(epoch + 1)
-    return history
+    processes.add_up(history)
+    told = history.cpu().numpy()
+    check_finite(history[-1], int(np.isfinite(told).all(axis=1).sum()))
+    return {term: told[:, column].copy() for column, term in enumerate(TERMS)}
+
+
+def _terms(network: SemSTNetwork, observed: Observed, plan: Plan, *, share: Tensor, draw: torch.Generator) -> Tensor:
+    """Weighted terms of the loss on a section, ``(3,)``: reconstruction, spatial, DICR."""
+    section, device = observed.section, share.device
+    with mixed_precision(device):
+        encoding = network.encode(section)
+    latent, first, second = (
+        each.float() for each in (encoding.latent, encoding.spatial_view, encoding.expression_view)
+    )
+    spots = _sample(section.n_spots, plan.spots_per_step, draw)
+    genes = _sample(share.shape[-1], plan.genes_per_step, draw)
+    pairs = (2, section.neighbours.shape[1])
+    strangers = torch.randint(section.n_spots, pairs, generator=draw, device=device)
+    reconstruction = network.decoder(
+        latent[spots],
+        observed.counts(spots, genes),
+        observed.library[spots],
+        share if section.slices is None else share[section.slices[spots]],
+        genes,
+    )
+    return torch.stack(
+        [
+            plan.reconstruction_weight * reconstruction,
+            plan.spatial_weight * spatial_contrastive(latent, section.neighbours, strangers),
+            plan.dicr_weight * dicr(first, second),
+        ]
+    )
 
 
 def check_finite(values: Tensor, epochs: int) -> None:
@@ -237,8 +270,8 @@ def latent(network: SemSTNetwork, section: Section) -> NDArray[np.float32]:
     return values
 
 
-def _sample(size: int, wanted: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Draw indices without replacement, all of them in order where all are wanted."""
+def _sample(size: int, wanted: int, draw: torch.Generator) -> Tensor:
+    """Draw indices without replacement, all of them in order where all are wanted, on the device of the generator."""
     if wanted == 0 or wanted >= size:
-        return np.arange(size)
-    return generator.choice(size, wanted, replace=False)
+        return torch.arange(size, device=draw.device)
+    return torch.randperm(size, generator=draw, device=draw.device)[:wanted]

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch_geometric.nn import GCNConv, SAGEConv
 
+from semst.nn._precision import full_precision
+
 
 class SymmetricProduct(torch.autograd.Function):
     """Product of a symmetric sparse matrix ``(n, n)`` and features ``(n, d)``.
@@ -15,9 +17,10 @@ class SymmetricProduct(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, adjacency: Tensor, x: Tensor) -> Tensor:  # noqa: ANN401
-        """Multiply."""
+        """Multiply, in the precision of the matrix."""
         ctx.adjacency = adjacency
-        return adjacency @ x
+        with full_precision(x.device):
+            return adjacency @ x.to(adjacency.dtype)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor]:  # noqa: ANN401
