@@ -110,6 +110,7 @@ class SemSTAccessor:
         spatial_key: str = SPATIAL.coordinates,
         batch_key: str | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
+        tiles_per_step: int | None = None,
         key_added: str = CLUSTER.base,
         copy: bool = False,
     ) -> AnnData | None:
@@ -138,6 +139,7 @@ class SemSTAccessor:
             spatial_key=spatial_key,
             batch_key=batch_key,
             checkpoint=checkpoint,
+            tiles_per_step=tiles_per_step,
             key_added=key_added,
             copy=copy,
         )

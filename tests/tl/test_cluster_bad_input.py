@@ -137,7 +137,7 @@ def test_not_anndata():
 
 
 def test_interrupted_training_leaves_the_object_alone(original, monkeypatch):
-    import semst.tl._train as train_module
+    import semst.tl._train_whole as train_module
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

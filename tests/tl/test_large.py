@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 
 import semst
-from semst.nn import Plan, SemSTNetwork, normalised_adjacency
+from semst.nn import Plan, normalised_adjacency
 from semst.nn._adjacency import normalise
 from semst.pp import _sample
 from semst.pp._expression import morans_i, principal_components, select_genes, stabilise, unit_variance
@@ -21,9 +21,10 @@ from semst.tl import _tissue_tiles
 from semst.tl._recipe import DEFAULT, View
 from semst.tl._sections import Tissue, features, rings, section
 from semst.tl._select import Bench, judge
+from semst.tl._setting import Setting
 from semst.tl._stability import stability
 from semst.tl._tissue_tiles import TissueTiles, dealt, extract
-from semst.tl._train import _network, train
+from semst.tl._train import train
 
 K = 4
 
@@ -87,7 +88,10 @@ def test_tiles_give_what_the_whole_tissue_gives(tissue, convolution):
         read[spots], told[spots] = tile.own(tile.features), tile.semantics
     whole = section(tissue, view, read.numpy(), DEFAULT, likelihood="zinb", random_state=0)
     whole = whole.__class__(read, whole.spatial, normalised_adjacency(alike), whole.neighbours, whole.counts, told)
-    network: SemSTNetwork = _network(50, tissue, DEFAULT, "zinb", convolution, 0).eval()
+    setting = Setting(
+        likelihood="zinb", convolution=convolution, device=torch.device("cpu"), random_state=0, progress=False
+    )
+    network = setting.network(50, tissue, DEFAULT, seed=0).eval()
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     with torch.no_grad():

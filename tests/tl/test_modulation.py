@@ -16,7 +16,7 @@ from semst.nn import Plan
 from semst.nn._modulation import Modulation
 from semst.pp._graphs import spatial_graph
 from semst.pp._pool import pool
-from semst.tl import _modulation, _train
+from semst.tl import _modulation, _train_whole, _workers
 from semst.tl._modulation import Collected, Pooling, Smoother, influence, pooling_of
 from semst.tl._recipe import DEFAULT, View
 from semst.tl._sections import Tissue, _smooth
@@ -51,7 +51,7 @@ class Watched:
 
     def __init__(self, tissue):
         self.tissue, self.networks = tissue, []
-        fit = _train.fit
+        fit = _train_whole.fit
 
         def keep(network, section, plan, **options):
             fitted = fit(network, section, plan, **options)
@@ -59,8 +59,8 @@ class Watched:
             return fitted
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_train, "fit", keep)
-            patch.setattr(_train, "cores", lambda: 1)
+            patch.setattr(_train_whole, "fit", keep)
+            patch.setattr(_workers, "cores", lambda: 1)
             self.modulated = run(tissue).modulated
         self.parts = [self._unaltered(*each) for each in self.networks]
 
@@ -214,7 +214,7 @@ def test_cores_change_no_byte(tissue, monkeypatch):
     recipe = replace(RECIPE, plan=Plan(epochs=3))
     results = []
     for cores in (1, 3):
-        monkeypatch.setattr(_train, "cores", lambda cores=cores: cores)
+        monkeypatch.setattr(_workers, "cores", lambda cores=cores: cores)
         results.append(run(tissue, recipe).modulated)
     torch.set_num_threads(threads)
     for other in results[1:]:
@@ -227,9 +227,9 @@ def test_cores_change_no_byte(tissue, monkeypatch):
 
 def test_looking_at_the_modulation_does_not_change_the_training(tissue, monkeypatch):
     recipe = replace(RECIPE, plan=Plan(epochs=3))
-    monkeypatch.setattr(_train, "cores", lambda: 1)
+    monkeypatch.setattr(_workers, "cores", lambda: 1)
     first = run(tissue, recipe)
-    monkeypatch.setattr(_train, "_look", lambda train_one, *_: (train_one(), None))
+    monkeypatch.setattr(_train_whole, "_look", lambda train_one, *_: (train_one(), None))
     second = run(tissue, recipe)
     assert second.modulated is None
     assert first.latent.tobytes() == second.latent.tobytes()

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from semst.nn import Plan
 from semst.pp._graphs import spatial_graph
-from semst.tl import _train
+from semst.tl import _train_whole, _workers
 from semst.tl._recipe import DEFAULT, View
 from semst.tl._sections import Tissue
 from semst.tl._train import train
@@ -53,17 +53,17 @@ def one_thread():
 
 
 @contextmanager
-def one_after_the_other(device):
-    yield _train._at_once, Event()
+def one_after_the_other(*, at_once):
+    yield _workers._now, Event()
 
 
 @pytest.mark.usefixtures("one_thread")
 def test_the_number_of_cores_does_not_change_a_byte(tissue, monkeypatch):
     results = []
     for cores in (1, 4):
-        monkeypatch.setattr(_train, "cores", lambda cores=cores: cores)
+        monkeypatch.setattr(_workers, "cores", lambda cores=cores: cores)
         results.append(run(tissue))
-    monkeypatch.setattr(_train, "_workers", one_after_the_other)  # as on a GPU
+    monkeypatch.setattr(_train_whole, "workers", one_after_the_other)  # as on a GPU
     results.append(run(tissue))
     for other in results[1:]:
         for first, second in zip(results[0].latents, other.latents, strict=True):
@@ -91,7 +91,7 @@ def test_an_error_in_one_network_stops_the_others(tissue, monkeypatch):
             on_epoch()
         finished.append("went on")
 
-    monkeypatch.setattr(_train, "fit", fit)
+    monkeypatch.setattr(_train_whole, "fit", fit)
     start = time.perf_counter()
     with pytest.raises(FloatingPointError, match="no longer finite"):
         run(tissue)

@@ -14,8 +14,16 @@ if TYPE_CHECKING:
 
 
 def run_cluster(arguments: argparse.Namespace) -> None:
-    """``semst cluster``: read, find domains, write; everything that can be checked is checked first."""
+    """``semst cluster``: read, find domains, write; everything that can be checked is checked first.
+
+    Of several processes that torchrun started the first one writes.
+    """
+    from semst.tl._processes import rank
+
     kind = find_format(arguments.input)
+    if rank() > 0:
+        _find_domains(read(arguments.input, kind), arguments)
+        return
     check_output(arguments.output, kind)
     outputs = [arguments.output]
     if arguments.plot is not None:
@@ -81,6 +89,7 @@ def _find_domains(data: AnnData | SpatialData, arguments: argparse.Namespace) ->
         progress=not arguments.quiet,
         batch_key=arguments.batch_key,
         checkpoint=arguments.checkpoint,
+        tiles_per_step=arguments.tiles_per_step,
         key_added=arguments.key_added,
         **_places(arguments),
     )

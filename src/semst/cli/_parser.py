@@ -133,6 +133,12 @@ def _add_cluster(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="DIR",
         help="keep each trained network here; the same call goes on from there after an interruption",
     )
+    cluster.add_argument(
+        "--tiles-per-step",
+        type=int,
+        metavar="N",
+        help="on more than 20 000 spots: tiles in each step (default: one for each process that torchrun started)",
+    )
     _add_common(cluster)
 
 

@@ -1,8 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
-from torch import Tensor, distributed
+from torch import distributed
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -10,7 +16,7 @@ class Processes:
     """The processes that train one network together, and which of them this is.
 
     Each takes its share of the tiles of a step; what they find is added up, so that all of them hold the same network
-    after it.
+    after it. Every process calls every method but :meth:`mine`, in the same order.
 
     Parameters
     ----------
@@ -28,9 +34,23 @@ class Processes:
         return range(self.rank, n, self.size)
 
     def add_up(self, values: Tensor) -> None:
-        """Put the sum over all processes in place of values; every process calls it, in the same order."""
+        """Put the sum over all processes in place of values."""
         if self.size > 1:
             distributed.all_reduce(values)
+
+    def follow(self, network: nn.Module) -> None:
+        """Give the network of each process the numbers that it has in the first."""
+        if self.size > 1:
+            for values in network.state_dict().values():
+                distributed.broadcast(values, src=0)
+
+    def told(self, thing: _T) -> _T:
+        """Give all processes what the first holds."""
+        if self.size == 1:
+            return thing
+        things = [thing]
+        distributed.broadcast_object_list(things, src=0)
+        return things[0]
 
 
 ALONE = Processes()

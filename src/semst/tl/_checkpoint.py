@@ -132,11 +132,20 @@ def open_checkpoint(
     ValueError
         If it is the folder of another one.
     """
+    opened = Checkpoint(folder, run_of(options, tissue, device))
+    problems = Problems("semst.tl.cluster")
+    opened.check(problems)
+    problems.raise_if_any()
+    return opened
+
+
+def run_of(options: ClusterOptions, tissue: Tissue, device: torch.device) -> str:
+    """Fingerprint of a training: calls that train the same networks have the same."""
     # What comes after the training may change: the number of domains, how they are cut, and where they are written.
     after = {"n_clusters", "partition", "refine", "key_added", "device"}
     told = {name: value for name, value in options.params().items() if name not in after}
-    run = fingerprint(
-        {**told, "device": str(device)},
+    return fingerprint(
+        {**told, "device": device.type},
         counts=tissue.counts,
         graph=tissue.graph,
         arrays={
@@ -146,8 +155,3 @@ def open_checkpoint(
             "slices": tissue.slices,
         },
     )
-    opened = Checkpoint(folder, run)
-    problems = Problems("semst.tl.cluster")
-    opened.check(problems)
-    problems.raise_if_any()
-    return opened

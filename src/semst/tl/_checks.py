@@ -51,6 +51,7 @@ class ClusterOptions:
     coordinate_system: str | None
     key_added: str
     batch_key: str | None = None
+    tiles_per_step: int | None = None
 
     def check(self, problems: Problems) -> None:
         """Note every value that is not allowed."""
@@ -63,10 +64,17 @@ class ClusterOptions:
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed and not (name == "partition" and self.partition is None):
                 problems.add(f"{name} must be one of {listed(allowed)}, got {getattr(self, name)!r}.")
-        lowest = {"n_clusters": 2, "n_top_genes": 1, "n_neighbors": 1, "epochs": 1, "random_state": 0}
+        lowest = {
+            "n_clusters": 2,
+            "n_top_genes": 1,
+            "n_neighbors": 1,
+            "epochs": 1,
+            "random_state": 0,
+            "tiles_per_step": 1,
+        }
         for name, least in lowest.items():
             value = getattr(self, name)
-            if name in {"epochs", "n_clusters"} and value is None:
+            if name in {"epochs", "n_clusters", "tiles_per_step"} and value is None:
                 continue
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
                 problems.add(f"{name} must be a whole number of at least {least}, got {value!r}.")

@@ -24,6 +24,7 @@ from semst.tl._found import Found, semantics_params
 from semst.tl._members import members
 from semst.tl._modulation import facts as modulation_facts
 from semst.tl._modulation import pooling_of
+from semst.tl._processes import check_alike, join, share_out
 from semst.tl._recipe import recipe_for
 from semst.tl._refine import refine as refine_labels
 from semst.tl._sections import Tissue, choose_genes
@@ -69,6 +70,7 @@ def cluster(
     coordinate_system: str | None = None,
     batch_key: str | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    tiles_per_step: int | None = None,
     key_added: str = CLUSTER.base,
     copy: bool = False,
 ) -> Data | None:
@@ -135,6 +137,10 @@ def cluster(
         Folder where each network is kept once its training has ended. The same call made again, after Ctrl-C or a
         crash, takes up those that are there and ends with the same result; with other data, options or versions it is
         refused. The files stay; delete the folder when you are done. The default keeps nothing.
+    tiles_per_step
+        On more than 20 000 spots, tiles over which each step of the training averages its gradient, at least 1. Where
+        torchrun started several processes they share them, so that it must be a multiple of their number; with the same
+        ``tiles_per_step`` they find what one process finds. The default is one for each process.
     key_added
         Name of all that is written.
     copy
@@ -184,9 +190,12 @@ def cluster(
         missing from a spot; coordinates are not finite; a table does not match its element; a spot has no slice, a
         slice fewer than 10 spots, or a graph that is there edges between slices; there are fewer spots than domains, or
         spots do not fall into so many groups; no gene is recognised; ``n_clusters`` is None and the likelihood
-        Gaussian; or ``checkpoint`` holds another run. One error names all problems, and ``data`` is as it was.
+        Gaussian; ``checkpoint`` holds another run; or processes that train together were not called alike. One error
+        names all problems, and ``data`` is as it was.
     FloatingPointError
         If training diverges; ``data`` is as it was.
+    MemoryError
+        If a GPU has too little memory for the smallest tiles as well; ``data`` is as it was.
 
     Notes
     -----
@@ -207,7 +216,10 @@ def cluster(
     sample (so is ``score``). A network takes each step on a tile of about 5 000 spots, made up of eight patches from
     all over the tissue, and then reads every tile once. Each tile brings along the spots around its own that two graph
     convolutions hear of, so that neighbours in place count as on the whole tissue; neighbours in expression are sought
-    inside the tile. The number of domains, where it is not given, is chosen on four such tiles.
+    inside the tile. The number of domains, where it is not given, is chosen on four such tiles. A script that torchrun
+    starts in several processes calls this as any other; the processes share the tiles of each step and all end with the
+    same domains. Where the memory of a GPU is not enough, a warning says so and the training starts again on tiles of
+    half the size; on a GPU with bfloat16 dense products of the training are taken in that precision.
 
     With ``batch_key`` all that is compared is compared within slices. The spatial graph is built slice by slice. From
     each gene's stabilised expression its mean over the slice is subtracted before principal components and Moran's I,
@@ -252,6 +264,7 @@ def cluster(
         coordinate_system=coordinate_system,
         batch_key=batch_key,
         key_added=key_added,
+        tiles_per_step=tiles_per_step,
     )
     return run(data, options, table_key=table_key, progress=progress, checkpoint=checkpoint, copy=copy)
 
@@ -269,7 +282,9 @@ def run(
     """Do what :func:`cluster` does; ``keep`` is called with what was found, before anything is written."""
     table = find_table(data, table_key=table_key, where=WHERE)
     problems = Problems(WHERE)
+    processes = join()
     chosen_device = pick_device(options.device, problems)
+    tiles_per_step = share_out(options.tiles_per_step, processes, problems)
     checked = check(data, table, options, problems)
     fresh = _missing_semantics(table, options)
     semantics = fresh.spot_vectors if fresh is not None else checked.semantics
@@ -281,6 +296,7 @@ def run(
     genes = choose_genes(checked.counts, graph, recipe, n_top_genes=options.n_top_genes, slices=slices)
     places = checked.coordinates if slices is None else side_by_side(checked.coordinates, slices)
     tissue = Tissue(checked.counts, graph, semantics, genes, places, slices)
+    check_alike(options, tissue, chosen_device, processes)
     kept = None if checkpoint is None else open_checkpoint(checkpoint, options, tissue, chosen_device)
     trained = train(
         tissue,
@@ -289,8 +305,10 @@ def run(
         convolution=options.convolution,
         device=chosen_device,
         random_state=random_state,
-        progress=progress,
+        progress=progress and processes.rank == 0,
         checkpoint=kept,
+        processes=processes,
+        tiles_per_step=tiles_per_step,
     )
     curve = None
     if n_clusters is None:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from semst.tl._processes import own_gpu
+
 if TYPE_CHECKING:
     from semst._problems import Problems
 
@@ -12,15 +14,16 @@ if TYPE_CHECKING:
 def pick_device(device: str, problems: Problems) -> torch.device:
     """Turn ``"auto"`` or the name of a device into one that works here, or note why not.
 
-    ``"auto"`` takes CUDA where there is a GPU, else Apple's MPS where it can multiply sparse matrices (its support
-    depends on the version of torch), else the CPU.
+    Of the processes that torchrun starts on a machine each takes a GPU of its own. ``"auto"`` takes CUDA where there is
+    a GPU, else Apple's MPS where it can multiply sparse matrices (its support depends on the version of torch), else
+    the CPU.
     """
     if device == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            return torch.device(own_gpu())
         return torch.device("mps" if torch.backends.mps.is_available() and _multiplies_sparse("mps") else "cpu")
     try:
-        named = torch.device(device)
+        named = torch.device(own_gpu() if device == "cuda" else device)
         torch.zeros(1, device=named)
     except (RuntimeError, AssertionError) as error:
         problems.add(f"device {device!r} cannot be used here ({str(error).splitlines()[0]}); use 'auto' or 'cpu'.")

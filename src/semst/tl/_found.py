@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from semst.pp._compute_semantics import SemanticsResult
     from semst.tl._recipe import Recipe
     from semst.tl._sections import Tissue
-    from semst.tl._train import Trained
+    from semst.tl._trained import Trained
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ TILE = 5_000  # spots: about an ordinary section; finding spots of like expressi
 _PATCHES = 8  # from which a tile is made up
 
 
-def dealt(tissue: Tissue, random_state: int) -> list[NDArray[np.int64]]:
+def dealt(tissue: Tissue, random_state: int, *, tile: int | None = None) -> list[NDArray[np.int64]]:
     """Give the spots of each tile of a tissue: every spot is in one, and every tile comes from all over the tissue.
 
     Parameters
@@ -42,9 +42,11 @@ def dealt(tissue: Tissue, random_state: int) -> list[NDArray[np.int64]]:
         With places.
     random_state
         Seed.
+    tile
+        About so many spots in each; the default is 5000.
     """
     assert tissue.places is not None  # for the type checker
-    n_tiles = max(round(len(tissue.places) / TILE), 1)
+    n_tiles = max(round(len(tissue.places) / (tile or TILE)), 1)
     return deal(cut(tissue.places, _PATCHES * n_tiles), n_tiles, generator=np.random.default_rng(random_state))
 
 

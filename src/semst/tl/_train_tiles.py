@@ -13,36 +13,30 @@ from semst.nn._adjacency import normalise
 from semst.nn._fit import check_finite, descend
 from semst.tl._sections import rings
 from semst.tl._tissue_tiles import TissueTiles, dealt
-from semst.tl._train import Trained, _network, _workers
+from semst.tl._trained import Trained
+from semst.tl._workers import ahead, workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future
 
     from numpy.typing import NDArray
 
-    from semst.nn import Convolution, Likelihood, SemSTNetwork
-    from semst.tl._checkpoint import Checkpoint
+    from semst.nn import Section, SemSTNetwork
     from semst.tl._recipe import Recipe
     from semst.tl._sections import Tissue
+    from semst.tl._setting import Setting
 
 
-def train_large(
-    tissue: Tissue,
-    recipe: Recipe,
-    *,
-    likelihood: Likelihood,
-    convolution: Convolution,
-    device: torch.device,
-    random_state: int,
-    progress: bool,
-    checkpoint: Checkpoint | None = None,
-) -> Trained:
-    """Do what :func:`semst.tl._train.train` does, tile by tile; see there."""
-    generators = [np.random.default_rng(seed) for seed in np.random.SeedSequence(random_state).spawn(len(recipe.views))]
+def train_tiles(tissue: Tissue, recipe: Recipe, setting: Setting, *, tile: int) -> Trained:
+    """Do what :func:`semst.tl._train.train` does, on tiles of about ``tile`` spots.
+
+    Several processes share the tiles of each step, and those that are read in the end.
+    """
+    generators, processes = setting.generators(recipe), setting.processes
     n, width = tissue.counts.shape[0], recipe.latent_features
-    latent = np.empty((n, width * len(recipe.views)), dtype=np.float32)
-    tiles = dealt(tissue, random_state)
+    latent = np.zeros((n, width * len(recipe.views)), dtype=np.float32)
+    tiles = dealt(tissue, setting.random_state, tile=tile)
     adjacency = {n_rings: normalise(rings(tissue.graph, n_rings)) for n_rings in {view.rings for view in recipe.views}}
 
     def one(number: int) -> tuple[NDArray[np.float32] | None, dict[str, Any], SemSTNetwork]:
@@ -53,34 +47,30 @@ def train_large(
             recipe,
             tiles=tiles,
             adjacency=adjacency[view.rings],
-            likelihood=likelihood,
-            convolution=convolution,
-            random_state=random_state,
+            likelihood=setting.likelihood,
+            convolution=setting.convolution,
+            random_state=setting.random_state,
         )
-        in_features = prepared[0].features.shape[1]
+        first = prepared[0].to(setting.device)
+        in_features = first.features.shape[1]
         seed = int(generator.integers(2**31))
-        with one_at_a_time:  # initial weights come from torch's global generator
-            network = _network(in_features, tissue, recipe, likelihood, convolution, seed).to(device)
+        with one_at_a_time:
+            network = setting.network(in_features, tissue, recipe, seed=seed)
+        network.start_linear(first)
+        processes.follow(network)
+        history = _learn(network, number, prepared, setting, generator=generator, on_tile=on_tile)
         smoothed = None
         if recipe.smoothed:
-            smoothed = np.empty((n, min(max(recipe.member_components), in_features)), dtype=np.float32)
-        history = train_tiles(
-            network,
-            prepared,
-            latent=latent[:, width * number : width * (number + 1)],
-            smoothed=smoothed,
-            device=device,
-            generator=generator,
-            on_tile=on_tile,
-            kept=None if checkpoint is None else (checkpoint, number),
-        )
+            smoothed = np.zeros((n, min(max(recipe.member_components), in_features)), dtype=np.float32)
+        written = latent[:, width * number : width * (number + 1)]
+        _read(network, prepared, setting, latent=written, smoothed=smoothed, on_tile=on_tile)
         return smoothed, history, network
 
     one_at_a_time = Lock()
-    looks = recipe.plan.epochs + len(tiles)
+    looks = recipe.plan.epochs + len(processes.mine(len(tiles)))
     with (
-        tqdm(total=len(recipe.views) * looks, desc="semst", unit="tile", disable=not progress) as bar,
-        _workers(device) as (submit, stop),
+        tqdm(total=len(recipe.views) * looks, desc="semst", unit="tile", disable=not setting.progress) as bar,
+        workers(at_once=setting.device.type == "cpu" and processes.size == 1) as (submit, stop),
     ):
 
         def on_tile() -> None:
@@ -90,83 +80,111 @@ def train_large(
 
         waiting: list[Future[Any]] = [submit(one, number) for number in range(len(recipe.views))]
         done = [each.result() for each in waiting]
+    read = [smoothed for smoothed, _, _ in done if smoothed is not None]
+    for rows in (*read, latent):  # those of the tiles that other processes read are still zero
+        processes.add_up(torch.from_numpy(rows))
     return Trained(
-        latents=[smoothed for smoothed, _, _ in done if smoothed is not None]
-        + np.split(latent, len(recipe.views), axis=1),
+        latents=read + np.split(latent, len(recipe.views), axis=1),
         latent=latent,
         history={term: np.mean([history[term] for _, history, _ in done], axis=0) for term in done[0][1]},
         networks=tuple(network for _, _, network in done),
     )
 
 
-def train_tiles(
+def _learn(
+    network: SemSTNetwork,
+    number: int,
+    tiles: TissueTiles,
+    setting: Setting,
+    *,
+    generator: np.random.Generator,
+    on_tile: Callable[[], object],
+) -> dict[str, NDArray[np.float64]]:
+    """Train a network on tile after tile and give the history, unless the checkpoint has it.
+
+    The number of steps is that of small tissue, so that the cost of training does not depend on the size of the tissue.
+    """
+    plan, checkpoint, processes = tiles.recipe.plan, setting.checkpoint, setting.processes
+    if checkpoint is not None:
+        history = processes.told(checkpoint.restore(number, network) if processes.rank == 0 else None)
+        if history is not None:
+            processes.follow(network)
+            return history
+    steps = [
+        (epoch * setting.tiles_per_step + part) % len(tiles)
+        for epoch in range(plan.epochs)
+        for part in processes.mine(setting.tiles_per_step)
+    ]
+    sections = _prepared(tiles, steps, setting)
+    history = descend(
+        network,
+        lambda _: next(sections),
+        plan,
+        share=tiles.share().to(setting.device),
+        generator=generator,
+        after=lambda _: on_tile(),
+        sections_per_step=setting.tiles_per_step,
+        processes=processes,
+    )
+    if checkpoint is not None and processes.rank == 0:
+        checkpoint.keep(number, network, history)
+    return history
+
+
+def _read(
     network: SemSTNetwork,
     tiles: TissueTiles,
+    setting: Setting,
     *,
     latent: NDArray[np.float32],
     smoothed: NDArray[np.float32] | None,
-    device: torch.device,
-    generator: np.random.Generator,
     on_tile: Callable[[], object],
-    kept: tuple[Checkpoint, int] | None = None,
-) -> dict[str, NDArray[np.float64]]:
-    """Train a network on tile after tile, one for each step, then let it read every tile once.
-
-    The number of steps is that of small tissue, so that the cost of training does not depend on the size of the tissue.
+) -> None:
+    """Let a network read every tile once: of those of this process, the rows are written.
 
     Parameters
     ----------
     network
-        Trained in place; on ``device``.
+        Trained.
     tiles
         Of the view that the network reads.
+    setting
+        How it was trained.
     latent
         ``(n, d)``: written.
     smoothed
         ``(n, c)``: written, the leading principal components of the features averaged over the neighbourhood; or None.
-    device
-        Where tiles are sent.
-    generator
-        Draws the spots, genes and strangers of each step.
     on_tile
-        Called after each step and after each tile that is read, for a progress bar.
-    kept
-        A checkpoint and the number of the network in it: a network that is there is not trained again.
-
-    Returns
-    -------
-    The history of the training.
+        Called after each tile.
     """
-    plan = tiles.recipe.plan
-    history = None if kept is None else kept[0].restore(kept[1], network)
-    if history is None:
-        network.start_linear(tiles[0].to(device))
-        history = descend(
-            network,
-            lambda step: tiles[step % len(tiles)].to(device),
-            plan,
-            share=tiles.share().to(device),
-            generator=generator,
-            after=lambda _: on_tile(),
-        )
-        if kept is not None:
-            kept[0].keep(kept[1], network, history)
     network.eval()
-    turn: NDArray[np.float32] | None = None
-    for number, spots in enumerate(tiles.spots):
-        section = tiles[number]
+    turn = _leading(_around(tiles[0]), 0 if smoothed is None else smoothed.shape[1])
+    numbers = setting.processes.mine(len(tiles))
+    for number, section in zip(numbers, _prepared(tiles, numbers, setting), strict=True):
+        spots = tiles.spots[number]
         if smoothed is not None:
-            plain = section.own(section.spatial @ section.features).numpy()
-            if turn is None:
-                turn = _leading(plain, smoothed.shape[1])
-            smoothed[spots] = plain @ turn
+            smoothed[spots] = _around(section) @ turn
         with torch.no_grad():
-            values = network.encode(section.to(device)).latent.float().cpu()
-        check_finite(values, plan.epochs)
+            values = network.encode(section).latent.float().cpu()
+        check_finite(values, tiles.recipe.plan.epochs)
         latent[spots] = values.numpy()
         tiles.forget(number)
         on_tile()
-    return history
+
+
+def _prepared(tiles: TissueTiles, numbers: Iterable[int], setting: Setting) -> Iterator[Section]:
+    """Give tiles on the device; a GPU has the next one prepared while it works."""
+
+    def prepare(number: int) -> Section:
+        return tiles[number].to(setting.device)
+
+    return map(prepare, numbers) if setting.device.type == "cpu" else ahead(prepare, numbers)
+
+
+def _around(section: Section) -> NDArray[np.float32]:
+    """Features averaged over the neighbourhood of the section's own spots, ``(n, d)``."""
+    plain: NDArray[np.float32] = section.own(section.spatial @ section.features).cpu().numpy()
+    return plain
 
 
 def _leading(points: NDArray[np.float32], width: int) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
 
-    from semst.tl._train import Trained
+    from semst.tl._trained import Trained
 
 
 def by_size(labels: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,0 +1,84 @@
+"""The processes that torchrun started, if it did."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import distributed
+
+from semst._problems import Problems
+from semst.nn._processes import ALONE, Processes
+from semst.tl._checkpoint import run_of
+
+if TYPE_CHECKING:
+    import torch
+
+    from semst.tl._checks import ClusterOptions
+    from semst.tl._sections import Tissue
+
+
+def own_gpu() -> str:
+    """Name a GPU: of the processes that torchrun starts on a machine each has one of its own."""
+    return f"cuda:{os.environ['LOCAL_RANK']}" if distributed.is_torchelastic_launched() else "cuda"
+
+
+def rank() -> int:
+    """Give the number of this process among all that work together, from 0."""
+    return int(os.environ["RANK"]) if distributed.is_torchelastic_launched() else 0
+
+
+def join() -> Processes:
+    """Meet the other processes that torchrun started; where it did not, this one is alone.
+
+    A process group that is there already is used as it is; else one is made, which ends with the process: gloo carries
+    what lies in main memory, NCCL what lies on GPUs.
+    """
+    if not distributed.is_available():
+        return ALONE
+    if not distributed.is_initialized():
+        if not distributed.is_torchelastic_launched():
+            return ALONE
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if distributed.is_nccl_available() else "gloo")
+        atexit.register(_leave)
+    return Processes(distributed.get_rank(), distributed.get_world_size())
+
+
+def _leave() -> None:
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+def share_out(tiles_per_step: int | None, processes: Processes, problems: Problems) -> int:
+    """Give the number of tiles of a step, one for each process where nothing is asked, or note why it cannot be."""
+    if tiles_per_step is None:
+        return processes.size
+    if isinstance(tiles_per_step, int | np.integer) and tiles_per_step % processes.size:
+        problems.add(
+            f"tiles_per_step must be a multiple of the {processes.size} processes that share them, "
+            f"got {tiles_per_step}; leave it out for one each."
+        )
+    return tiles_per_step
+
+
+def check_alike(options: ClusterOptions, tissue: Tissue, device: torch.device, processes: Processes) -> None:
+    """Make sure that all processes were called alike; all of them call this.
+
+    Raises
+    ------
+    ValueError
+        In every process, if they were not.
+    """
+    if processes.size == 1:
+        return
+    runs: list[str] = [""] * processes.size
+    distributed.all_gather_object(runs, run_of(options, tissue, device))
+    problems = Problems("semst.tl.cluster")
+    if len(set(runs)) > 1:
+        problems.add(
+            f"the {processes.size} processes that torchrun started have different tissue or options; call it alike in "
+            "all of them, or start the script with python."
+        )
+    problems.raise_if_any()
