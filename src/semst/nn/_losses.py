@@ -31,15 +31,15 @@ def nb_negative_log_likelihood(counts: Tensor, mean: Tensor, dispersion: Tensor)
     """
     dispersion = dispersion.expand_as(mean)
     loss = dispersion * torch.log1p(mean / dispersion)
-    seen = counts > 0
-    x, mu, theta = counts[seen], mean[seen], dispersion[seen]
+    seen = torch.nonzero(counts.flatten() > 0).squeeze(1)  # looked for once: a mask would be searched by each use
+    x, mu, theta = (each.flatten().index_select(0, seen) for each in (counts, mean, dispersion))
     extra = (
         torch.lgamma(theta)
         + torch.lgamma(x + 1)
         - torch.lgamma(x + theta)
         + x * (torch.log(theta + mu) - torch.log(mu))
     )
-    return loss.masked_scatter(seen, loss[seen] + extra)
+    return loss.flatten().index_add(0, seen, extra).view_as(loss)
 
 
 def zinb_negative_log_likelihood(counts: Tensor, mean: Tensor, dispersion: Tensor, dropout_logit: Tensor) -> Tensor:
