@@ -404,6 +404,7 @@ def test_options_arrive(h5ad, tmp_path, monkeypatch):
         "coordinate_system": "um",
         "batch_key": "slice",
         "checkpoint": "kept",
+        "tiles_per_step": 2,
         "key_added": "found",
     }
     monkeypatch.setattr("semst.cli._cluster._table", lambda data, _: data)

@@ -82,7 +82,7 @@ def test_every_page_can_be_found_from_the_index():
 
 
 def test_the_numbers_of_the_method_page_are_those_of_the_recipe():
-    from semst.tl._recipe import DEFAULT, PUBLISHED
+    from semst.tl._recipe import _SPOTS_READ, DEFAULT, PUBLISHED, epochs_for
 
     text = " ".join(read("docs/method.md").split())
     cut = int(DEFAULT.smoothed) + 1
@@ -90,9 +90,10 @@ def test_the_numbers_of_the_method_page_are_those_of_the_recipe():
     *widths, widest = DEFAULT.member_components
     said = [
         f"**{partitions} partitions.** Eight networks",
-        f"each latent after {DEFAULT.plan.epochs} epochs, "
+        "each latent after the training, "
         f"each at {', '.join(map(str, widths))} and {widest} principal components from two starts",
-        f"Adam, rate $10^{{-3}}$, {DEFAULT.plan.epochs} epochs",
+        f"Adam, rate $10^{{-3}}$, {epochs_for(1)} epochs up to {_SPOTS_READ // epochs_for(1)} spots",
+        f"{_SPOTS_READ:,} divided by their number and {epochs_for(10**6)} at least".replace(",", " "),
         f"{DEFAULT.plan.spots_per_step} random spots and {DEFAULT.plan.genes_per_step} random genes",
         f"their {DEFAULT.n_components} leading principal components",
         f"Each spot and the {DEFAULT.expression_neighbors} most similar",

@@ -45,6 +45,7 @@ METHODS = {
     "floor, 18 neighbours": Method("floor.py", "eighteen"),
     "semst": Method("ours.py", "default"),
     "semst, no semantics": Method("ours.py", "no_semantics"),
+    "semst, one step": Method("ours.py", "one_step"),
     "semst, permuted genes": Method("ours.py", "permuted_genes"),
     "semst, spot prompts": Method("ours.py", "spot_prompts"),
     "published preset": Method("ours.py", "published"),

@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import squidpy  # noqa: F401 (semst imports it when it needs it; peers have imported all before their time is taken)
 import torch
+import torch_geometric  # noqa: F401
 from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
@@ -34,6 +36,12 @@ def default(tissue: ad.AnnData, n_domains: int, seed: int) -> Found:
 def no_semantics(tissue: ad.AnnData, n_domains: int, seed: int) -> Found:
     """The same without FSM."""
     return _cluster(tissue, n_domains, seed, semantics_key=None)
+
+
+def one_step(tissue: ad.AnnData, n_domains: int, seed: int) -> Found:
+    """With all its parts, and next to no training: what the networks learn is the difference."""
+    semst.pp.gene_semantics(tissue, progress=False)
+    return _cluster(tissue, n_domains, seed, epochs=1)
 
 
 def permuted_genes(tissue: ad.AnnData, n_domains: int, seed: int) -> Found:

@@ -224,7 +224,7 @@ def test_steps_do_not_grow_with_the_tissue(tissue, monkeypatch):
     prepare = TissueTiles.__getitem__
     monkeypatch.setattr(TissueTiles, "__getitem__", lambda self, i: asked.append(i) or prepare(self, i))
     trained = run(tissue, replace(DEFAULT, views=(View("log", 1),), plan=Plan(epochs=2)))
-    assert asked == [0, 0, 0, 1, 0, 1, 2, 3]  # for its width and for the components; two steps; all
+    assert asked == [0, 0, 1, 0, 0, 1, 2, 3]  # for its width and components; two steps; for the axes; all
     assert [values.shape for values in trained.latents] == [(1200, 20), (1200, 32)]
     assert trained.latent.shape == (1200, 32)
     assert trained.history["total"].shape == (2,)

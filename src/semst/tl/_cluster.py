@@ -114,7 +114,8 @@ def cluster(
         Nearest neighbours in the spatial graph, at least 1, where neither ``obsp["spatial_connectivities"]`` (squidpy's
         graph, used as it is) nor Visium's grid says who lies beside whom.
     epochs
-        Steps of training for each network, at least 1; the default is 30 (eight networks), 200 as published (one).
+        Steps of training for each network, at least 1. The default is 30 up to 1200 spots, then 36 000 divided by their
+        number, and 10 at least (eight networks); 200 as published (one).
     device
         ``"auto"`` takes a GPU where there is one; or a name such as ``"cpu"`` or ``"cuda:1"``.
     random_state
@@ -289,7 +290,9 @@ def run(
     fresh = _missing_semantics(table, options)
     semantics = fresh.spot_vectors if fresh is not None else checked.semantics
 
-    recipe = recipe_for(options.preset, epochs=options.epochs, gaussian=options.likelihood == "gaussian")
+    recipe = recipe_for(
+        options.preset, epochs=options.epochs, gaussian=options.likelihood == "gaussian", n_spots=table.n_obs
+    )
     cut_by = options.partition or recipe.partition
     random_state, n_clusters, slices = options.random_state, options.n_clusters, checked.slices
     graph = spatial_graph(table, checked.coordinates, n_neighbors=options.n_neighbors, slices=slices)

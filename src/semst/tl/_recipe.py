@@ -15,6 +15,9 @@ Preset = Literal["default", "published"]
 GeneChoice = Literal["spatial", "published"]
 Selection = Literal["consensus", "tightest"]
 
+_MOST_EPOCHS, _FEWEST_EPOCHS = 30, 10
+_SPOTS_READ = 36_000  # by each network in all of its steps together
+
 
 @dataclass(frozen=True)
 class View:
@@ -41,7 +44,7 @@ class Recipe:
     views
         One network each.
     plan
-        Training of each network.
+        Training of each network; of ours :func:`epochs_for` says how many steps.
     genes
         ``"spatial"``: those of highest Moran's I. ``"published"``: seen in 100 spots, highly variable by seurat_v3.
     n_components
@@ -67,7 +70,7 @@ class Recipe:
     """
 
     views: tuple[View, ...] = tuple(View(t, rings) for t in ("log", "log10k", "sqrt", "scaled") for rings in (1, 2))
-    plan: Plan = field(default_factory=lambda: Plan(epochs=30))
+    plan: Plan = field(default_factory=lambda: Plan(epochs=_MOST_EPOCHS))
     genes: GeneChoice = "spatial"
     n_components: int = 50
     expression_neighbors: int = 15
@@ -108,8 +111,17 @@ spots (strangers, and 512 spots in each step); the gradient keeps its expectatio
 """
 
 
-def recipe_for(preset: Preset, *, epochs: int | None, gaussian: bool) -> Recipe:
-    """Give the recipe of a preset, with the user's number of epochs.
+def epochs_for(n_spots: int) -> int:
+    """Give our number of steps: 30 up to 1200 spots, then fewer, so that a network reads as many spots in all; 10 least.
+
+    Each step sees all spots, so that on larger tissue fewer of them see as much. The networks start from their linear
+    path; on the sections of thousands of spots that we have, ten steps lead to the domains that thirty lead to.
+    """
+    return min(max(round(_SPOTS_READ / n_spots), _FEWEST_EPOCHS), _MOST_EPOCHS)
+
+
+def recipe_for(preset: Preset, *, epochs: int | None, gaussian: bool, n_spots: int) -> Recipe:
+    """Give the recipe of a preset for a tissue of so many spots, with the user's number of epochs.
 
     With the Gaussian likelihood expression comes stabilised, so that our recipe has two views instead of eight.
     """
@@ -119,6 +131,8 @@ def recipe_for(preset: Preset, *, epochs: int | None, gaussian: bool) -> Recipe:
     if gaussian:
         rings = dict.fromkeys(view.rings for view in recipe.views)
         recipe = replace(recipe, views=tuple(View("none", r) for r in rings))
+    if epochs is None and preset == "default":
+        epochs = epochs_for(n_spots)
     if epochs is not None:
         recipe = replace(recipe, plan=replace(recipe.plan, epochs=epochs))
     return recipe

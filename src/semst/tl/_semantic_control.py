@@ -216,7 +216,7 @@ def semantic_control(
         graph=spatial_graph(table, checked.coordinates, n_neighbors=n_neighbors),
         meaning=meaning,
         reference=reference,
-        recipe=recipe_for("default", epochs=epochs, gaussian=False),
+        recipe=recipe_for("default", epochs=epochs, gaussian=False, n_spots=table.n_obs),
         n_clusters=n_clusters,
         n_top_genes=n_top_genes,
         held_out=held_out,

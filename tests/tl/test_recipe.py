@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import semst
+from semst.tl._recipe import DEFAULT, epochs_for, recipe_for
+
+
+@pytest.mark.parametrize(("n_spots", "epochs"), [(1, 30), (1200, 30), (2000, 18), (3600, 10), (1_000_000, 10)])
+def test_steps_by_size(n_spots, epochs):
+    assert epochs_for(n_spots) == epochs
+    assert recipe_for("default", epochs=None, gaussian=False, n_spots=n_spots).plan.epochs == epochs
+    assert recipe_for("default", epochs=7, gaussian=False, n_spots=n_spots).plan.epochs == 7
+    assert recipe_for("published", epochs=None, gaussian=False, n_spots=n_spots).plan.epochs == 200
+
+
+@given(st.integers(2, 10**7))
+def test_larger_tissue_never_takes_more_steps(n_spots):
+    assert 10 <= epochs_for(n_spots) <= epochs_for(n_spots - 1) <= 30
+
+
+def test_small_tissue_takes_the_steps_of_the_recipe():
+    adata = semst.datasets.simulated(n_spots=150, n_genes=80, n_domains=3, progress=False)
+    semst.tl.cluster(adata, n_clusters=3, semantics_key=None, progress=False)
+    assert adata.uns["semst"]["history"]["total"].shape == (DEFAULT.plan.epochs,)
