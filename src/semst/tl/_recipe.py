@@ -112,7 +112,7 @@ spots (strangers, and 512 spots in each step); the gradient keeps its expectatio
 
 
 def epochs_for(n_spots: int) -> int:
-    """Give our number of steps: 30 up to 1200 spots, then fewer, so that a network reads as many spots in all; 10 least.
+    """Give our number of steps: 30 up to 1200 spots; then fewer, so that as many spots are read in all; 10 at least.
 
     Each step sees all spots, so that on larger tissue fewer of them see as much. The networks start from their linear
     path; on the sections of thousands of spots that we have, ten steps lead to the domains that thirty lead to.
