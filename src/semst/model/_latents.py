@@ -120,7 +120,7 @@ def _section(
     inner = np.searchsorted(around, own)
     spatial, read = as_tensor(part(adjacency, around)), torch.from_numpy(features[around])
     told = (spatial @ read[:, :GRAPH_COMPONENTS] if kept.linear else read).numpy()[inner]
-    alike = expression_graph(told, n_neighbors=kept.expression_neighbors, random_state=kept.params["random_state"])
+    alike = expression_graph(told, n_neighbors=kept.expression_neighbors)
     return Section(
         features=read,
         spatial=spatial,
