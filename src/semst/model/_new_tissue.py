@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from semst._inputs import check_names, find_table, read_coordinates, read_counts
+from semst._keys import IN_SEMANTICS
 from semst._problems import Problems, listed
 from semst.pp._compute_semantics import SemanticsOptions, compute_gene_semantics
 from semst.pp._graphs import spatial_graph
@@ -151,7 +152,7 @@ def _semantics(
         )
         return None
     stored = table.uns.get(key)
-    here = stored.get("params", {}) if isinstance(stored, Mapping) else {}
+    here = stored.get(IN_SEMANTICS.params, {}) if isinstance(stored, Mapping) else {}
     different = [
         f"{name} {here.get(name, 'not given')!r} instead of {told.get(name, 'not given')!r}"
         for name in _SAME

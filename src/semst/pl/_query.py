@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from semst._inputs import find_table, is_spatialdata
-from semst._keys import QUERY, SPATIAL, QueryKeys
+from semst._keys import IN_QUERY, QUERY, SPATIAL, QueryKeys
 from semst._problems import Problems, listed
 from semst.pl import _draw
 from semst.pl._scene import Scene, check_map_options, given_axes, new_axes, read_scene
@@ -177,10 +177,12 @@ def _read(table: AnnData, names: str | Sequence[str] | None, key: str, problems:
         else:
             entry = stored[found]
             # Of a set of genes the name says more than the list, which may be long.
-            words = str(entry["asked"])
-            words = words if len(entry["read_as"]) or ", " not in words else found.replace("_", " ")
+            words = str(entry[IN_QUERY.asked])
+            words = words if len(entry[IN_QUERY.read_as]) or ", " not in words else found.replace("_", " ")
             scores = table.obs[keys.score(found)].to_numpy(dtype=np.float64, na_value=np.nan)
-            maps.append(_Map(words, tuple(map(str, entry["genes"]["gene"])), float(entry["p_value"]), scores))
+            maps.append(
+                _Map(words, tuple(map(str, entry[IN_QUERY.genes]["gene"])), float(entry[IN_QUERY.p_value]), scores)
+            )
     return maps
 
 
@@ -189,7 +191,7 @@ def _find(asked: str, stored: Mapping[str, Any]) -> str | None:
     if asked in stored:
         return asked
     for name, entry in stored.items():
-        if _bare(asked) in {_bare(name), _bare(str(entry["asked"]))}:
+        if _bare(asked) in {_bare(name), _bare(str(entry[IN_QUERY.asked]))}:
             return name
     return None
 

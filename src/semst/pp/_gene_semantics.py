@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from semst._inputs import find_table
-from semst._keys import SEMANTICS, SemanticsKeys
+from semst._keys import IN_SEMANTICS, SEMANTICS, SemanticsKeys
 from semst._problems import Problems
 from semst._results import Data, check_key, target
 from semst.pp._compute_semantics import WHERE, Mode, SemanticsOptions, SemanticsResult, compute_gene_semantics
@@ -199,7 +199,11 @@ def write_semantics(table: AnnData, result: SemanticsResult, *, key: str = SEMAN
     elif keys.varm in table.varm:
         # Those of an earlier call would not belong to these spot vectors.
         del table.varm[keys.varm]
-    written: dict[str, Any] = {"params": result.params, "coverage": result.coverage, "versions": result.versions}
+    written: dict[str, Any] = {
+        IN_SEMANTICS.params: result.params,
+        "coverage": result.coverage,
+        "versions": result.versions,
+    }
     if result.center is not None:
         written["center"] = result.center
     table.uns[keys.uns] = written

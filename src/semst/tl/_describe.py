@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.stats import false_discovery_control
 
 from semst._inputs import check_names, find_table, read_counts
-from semst._keys import CLUSTER, SEMANTICS, DescriptionKeys
+from semst._keys import CLUSTER, IN_DESCRIPTION, SEMANTICS, DescriptionKeys
 from semst._problems import Problems, listed
 from semst._provenance import versions
 from semst.pp._gene_semantics import write_semantics
@@ -176,7 +176,12 @@ def describe(
     }
     if space.fresh is not None:
         write_semantics(table, space.fresh, key=semantics_key)
-    table.uns[DescriptionKeys(key).uns] = {"names": names, "terms": account, "params": params, "versions": versions()}
+    table.uns[DescriptionKeys(key).uns] = {
+        IN_DESCRIPTION.names: names,
+        IN_DESCRIPTION.terms: account,
+        "params": params,
+        "versions": versions(),
+    }
     return account
 
 

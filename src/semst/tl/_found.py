@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from semst._keys import IN_SEMANTICS
+
 if TYPE_CHECKING:
     import numpy as np
     from anndata import AnnData
@@ -53,5 +55,5 @@ def semantics_params(table: AnnData, key: str | None, fresh: SemanticsResult | N
     if fresh is not None:
         return dict(fresh.params)
     stored = table.uns.get(key) if key is not None else None
-    params = stored.get("params") if isinstance(stored, Mapping) else None
+    params = stored.get(IN_SEMANTICS.params) if isinstance(stored, Mapping) else None
     return dict(params) if isinstance(params, Mapping) else {}

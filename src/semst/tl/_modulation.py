@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from scipy import sparse
 
+from semst._keys import IN_MODULATION, IN_SEMANTICS
 from semst.nn import normalised_adjacency
 from semst.pp._pool import _known_weights, pool, top_entries
 from semst.pp._slices import centred
@@ -154,7 +155,7 @@ def pooling_of(
         Semantics that were made just now.
     """
     stored = table.uns.get(key)
-    written = stored.get("params") if isinstance(stored, Mapping) else None
+    written = stored.get(IN_SEMANTICS.params) if isinstance(stored, Mapping) else None
     params = fresh.params if fresh is not None else written
     vectors = fresh.gene_vectors if fresh is not None else table.varm.get(key)
     if vectors is None or not isinstance(params, Mapping) or params.get("mode") != "genes":
@@ -330,13 +331,16 @@ def facts(
     """
     sizes = np.bincount(labels)
     found: dict[str, Any] = {
-        "domains": np.array([str(number + 1) for number in range(sizes.size)], dtype=object),
-        "alpha": (np.bincount(labels, modulated.alpha) / sizes).astype(np.float32),
-        "beta": (np.bincount(labels, modulated.beta) / sizes).astype(np.float32),
-        "constant": {"alpha": modulated.constant_alpha, "beta": modulated.constant_beta},
+        IN_MODULATION.domains: np.array([str(number + 1) for number in range(sizes.size)], dtype=object),
+        IN_MODULATION.alpha: (np.bincount(labels, modulated.alpha) / sizes).astype(np.float32),
+        IN_MODULATION.beta: (np.bincount(labels, modulated.beta) / sizes).astype(np.float32),
+        IN_MODULATION.constant: {
+            IN_MODULATION.alpha: modulated.constant_alpha,
+            IN_MODULATION.beta: modulated.constant_beta,
+        },
     }
     if isinstance(pooling, str):
-        return {**found, "why_no_genes": pooling}
+        return {**found, IN_MODULATION.why_no_genes: pooling}
     told = influence(modulated, labels, tissue, pooling)
     n_top = min(TOP_GENES, int(pooling.known.sum()))
     order = np.argsort(-np.abs(told), axis=1, kind="stable")[:, :n_top]
@@ -344,7 +348,7 @@ def facts(
     ratio = (shares / sizes) / np.maximum(shares.sum(axis=1, keepdims=True) / labels.size, 1e-12)
     return {
         **found,
-        "genes": names[order].astype(object),
-        "influence": np.take_along_axis(told, order, axis=1),
-        "relative_share": np.take_along_axis(ratio.T, order, axis=1).astype(np.float32),
+        IN_MODULATION.genes: names[order].astype(object),
+        IN_MODULATION.influence: np.take_along_axis(told, order, axis=1),
+        IN_MODULATION.relative_share: np.take_along_axis(ratio.T, order, axis=1).astype(np.float32),
     }

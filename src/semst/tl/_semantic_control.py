@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from semst._inputs import find_table
-from semst._keys import CONTROL, SEMANTICS, SPATIAL
+from semst._keys import CONTROL, IN_CONTROL, IN_SEMANTICS, SEMANTICS, SPATIAL
 from semst._problems import Problems, listed
 from semst._provenance import versions
 from semst._results import Data, target
@@ -229,10 +229,10 @@ def semantic_control(
     data, table = target(data, table, copy=copy)
     table.uns[key_added] = {
         "params": options.params(),
-        "runs": runs,
+        IN_CONTROL.runs: runs,
         "differences": differences(runs),
         "answer": answer,
-        "verdict": words,
+        IN_CONTROL.verdict: words,
         "n_permuted": int(meaning.known.sum()),
         "device": str(chosen_device),
         "versions": versions(),
@@ -328,7 +328,7 @@ def _read_meaning(table: AnnData, options: ControlOptions, problems: Problems) -
         problems.add(f"varm[{key!r}] must be a finite matrix (n_genes, d); run `semst.pp.gene_semantics` again.")
         return None
     stored = table.uns.get(key)
-    params = stored.get("params", {}) if hasattr(stored, "get") else {}
+    params = stored.get(IN_SEMANTICS.params, {}) if hasattr(stored, "get") else {}
     readable = options.layer is None or options.layer in table.layers  # if not, that is noted elsewhere
     if stored is not None and readable and params.get("layer") != options.layer:
         source, wanted = (
