@@ -15,8 +15,9 @@ from semst._provenance import versions
 from semst._results import Data, target
 from semst.pp._compute_semantics import SemanticsOptions, compute_gene_semantics
 from semst.pp._graphs import spatial_graph
+from semst.pp._pool import Pooling
 from semst.tl._checks import ClusterOptions, check
-from semst.tl._control_arms import Meaning, Setting, run_arms
+from semst.tl._control_arms import Setting, run_arms
 from semst.tl._control_verdict import differences, verdict
 from semst.tl._device import pick_device
 from semst.tl._recipe import recipe_for
@@ -307,7 +308,7 @@ def _read_labels(table: AnnData, key: str | None, problems: Problems) -> pd.Seri
     return labels
 
 
-def _read_meaning(table: AnnData, options: ControlOptions, problems: Problems) -> Meaning | None:
+def _read_meaning(table: AnnData, options: ControlOptions, problems: Problems) -> Pooling | None:
     """Read gene vectors, and how they were pooled; None where they are still to be made."""
     key = options.semantics_key
     if key not in table.varm:
@@ -337,18 +338,17 @@ def _read_meaning(table: AnnData, options: ControlOptions, problems: Problems) -
         problems.add(
             f"{key!r} was pooled from {source}, but the counts are those of {wanted}; give both the same `layer`."
         )
-    n_top = params.get("n_top")
-    return Meaning(vectors, params.get("weights", "lognorm"), None if n_top is None else int(n_top))
+    return Pooling.of(vectors, params)
 
 
-def _compute_meaning(table: AnnData, options: ControlOptions) -> Meaning:
+def _compute_meaning(table: AnnData, options: ControlOptions) -> Pooling:
     logger.info("no gene vectors in varm[%r]: those of semst.pp.gene_semantics by default are used.", SEMANTICS.base)
     computed = compute_gene_semantics(table, SemanticsOptions(layer=options.layer, progress=False))
     assert computed.gene_vectors is not None  # the default mode makes them
-    return Meaning(computed.gene_vectors)
+    return Pooling(computed.gene_vectors)
 
 
-def _check_enough(meaning: Meaning, counts: sparse.csr_matrix, options: ControlOptions) -> None:
+def _check_enough(meaning: Pooling, counts: sparse.csr_matrix, options: ControlOptions) -> None:
     """Raise where there is too little to permute, to hold out, or to measure."""
     problems = Problems(WHERE)
     n_spots, n_known = counts.shape[0], int(meaning.known.sum())
