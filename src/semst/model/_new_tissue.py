@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from semst._inputs import check_names, find_table, read_coordinates, read_counts
-from semst._keys import IN_SEMANTICS
 from semst._problems import Problems, listed
 from semst.pp._compute_semantics import SemanticsOptions, compute_gene_semantics
+from semst.pp._gene_semantics import written_params
 from semst.pp._graphs import spatial_graph
 from semst.pp._sample import is_large
 from semst.pp._slices import side_by_side
@@ -155,8 +154,7 @@ def _semantics(
             f"got {semantics.shape}."
         )
         return None
-    stored = table.uns.get(key)
-    here = stored.get(IN_SEMANTICS.params, {}) if isinstance(stored, Mapping) else {}
+    here = written_params(table, key)
     different = [
         f"{name} {here.get(name, 'not given')!r} instead of {told.get(name, 'not given')!r}"
         for name in _SAME

@@ -83,8 +83,7 @@ def describe(
     table = find_table(data, table_key=table_key, where=_WHERE)
     problems = Problems(_WHERE)
     names = read_names(table, key, problems, name="sdata" if is_spatialdata(data) else "adata")
-    if isinstance(n_terms, bool) or not isinstance(n_terms, int | np.integer) or n_terms < 1:
-        problems.add(f"n_terms must be a whole number of at least 1, got {n_terms!r}.")
+    problems.whole("n_terms", n_terms, least=1)
     problems.raise_if_any()
     assert names is not None  # for the type checker: missing is a problem, raised above
     terms: pd.DataFrame = table.uns[DescriptionKeys(key).uns][IN_DESCRIPTION.terms]

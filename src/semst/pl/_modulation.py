@@ -119,8 +119,7 @@ def modulation(
     problems = Problems(_WHERE)
     name = "sdata" if is_spatialdata(data) else "adata"
     found = _read(table, key, problems, name=name)
-    if isinstance(n_genes, bool) or not isinstance(n_genes, int | np.integer) or n_genes < 1:
-        problems.add(f"n_genes must be a whole number of at least 1, got {n_genes!r}.")
+    problems.whole("n_genes", n_genes, least=1)
     coordinates = read_coordinates(data, table, problems, spatial_key=spatial_key, coordinate_system=coordinate_system)
     axes = None if ax is None else list(np.ravel(np.asarray(ax, dtype=object)))
     if axes is not None and len(axes) != _PANELS:

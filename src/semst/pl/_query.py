@@ -104,8 +104,7 @@ def query(
     """
     table = find_table(data, table_key=table_key, where=_WHERE)
     problems = Problems(_WHERE)
-    if isinstance(n_genes, bool) or not isinstance(n_genes, int | np.integer) or n_genes < 0:
-        problems.add(f"n_genes must be a whole number of at least 0, got {n_genes!r}.")
+    problems.whole("n_genes", n_genes, least=0)
     called = "sdata" if is_spatialdata(data) else "adata"
     maps = _read(table, names, key, problems, name=called)
     axes = given_axes(ax, len(maps), problems, of="queries") if maps else None

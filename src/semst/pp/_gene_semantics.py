@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from semst._inputs import find_table
@@ -188,6 +189,13 @@ def gene_semantics(
     written, written_table = target(data, table, copy=copy)
     write_semantics(written_table, result, key=key_added)
     return written if copy else None
+
+
+def written_params(table: AnnData, key: str) -> dict[str, Any]:
+    """Read the parameters under which the semantics of that name were made; empty where nobody wrote them."""
+    stored = table.uns.get(SemanticsKeys(key).uns)
+    params = stored.get(IN_SEMANTICS.params) if isinstance(stored, Mapping) else None
+    return dict(params) if isinstance(params, Mapping) else {}
 
 
 def write_semantics(table: AnnData, result: SemanticsResult, *, key: str = SEMANTICS.base) -> None:

@@ -138,8 +138,7 @@ def describe(
     if not 0 < fdr < 1:
         problems.add(f"fdr must lie between 0 and 1, got {fdr!r}.")
     for name, number, least in (("n_permutations", n_permutations, 9), ("random_state", random_state, 0)):
-        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
-            problems.add(f"{name} must be a whole number of at least {least}, got {number!r}.")
+        problems.whole(name, number, least=least)
     domains = _domains(table, key, problems)
     terms = _terms(vocabulary, organs, problems)
     counts = read_counts(table, problems, layer=layer)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
 
-from semst._keys import IN_MODULATION, IN_SEMANTICS
+from semst._keys import IN_MODULATION
 from semst.nn import normalised_adjacency
+from semst.pp._gene_semantics import written_params
 from semst.pp._pool import Pooling
 from semst.pp._slices import centred
 from semst.tl._consensus import indicator
 from semst.tl._sections import rings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from anndata import AnnData
     from numpy.typing import NDArray
 
@@ -144,11 +146,9 @@ def pooling_of(
     fresh
         Semantics that were made just now.
     """
-    stored = table.uns.get(key)
-    written = stored.get(IN_SEMANTICS.params) if isinstance(stored, Mapping) else None
-    params = fresh.params if fresh is not None else written
+    params = fresh.params if fresh is not None else written_params(table, key)
     vectors = fresh.gene_vectors if fresh is not None else table.varm.get(key)
-    if vectors is None or not isinstance(params, Mapping) or params.get("mode") != "genes":
+    if vectors is None or params.get("mode") != "genes":
         return f"obsm[{key!r}] was not made from vectors of genes by semst.pp.gene_semantics(mode='genes')"
     source = params.get("layer")
     if source != layer:

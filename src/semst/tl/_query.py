@@ -155,8 +155,7 @@ def query(
         ("n_neighbors", n_neighbors, 1),
         ("random_state", random_state, 0),
     ):
-        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
-            problems.add(f"{name} must be a whole number of at least {least}, got {number!r}.")
+        problems.whole(name, number, least=least)
     check_names(table, problems)
     if table.n_obs == 1:
         problems.add("at least 2 spots are needed to compare them, got 1.")

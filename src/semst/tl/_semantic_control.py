@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from semst._inputs import find_table
-from semst._keys import CONTROL, IN_CONTROL, IN_SEMANTICS, SEMANTICS, SPATIAL
-from semst._problems import Problems, listed
+from semst._keys import CONTROL, IN_CONTROL, SEMANTICS, SPATIAL
+from semst._problems import Problems, is_whole, listed
 from semst._provenance import versions
 from semst._results import Data, target
 from semst.pp._compute_semantics import SemanticsOptions, compute_gene_semantics
+from semst.pp._gene_semantics import written_params
 from semst.pp._graphs import spatial_graph
 from semst.pp._pool import Pooling
 from semst.tl._checks import ClusterOptions, check
@@ -264,7 +265,7 @@ class ControlOptions:
         """Note values that are not allowed, but for those of :func:`semst.tl.cluster`, which are checked with it."""
         if self.n_clusters is None:
             problems.add("n_clusters must be a whole number of at least 2, got None; all arms need the same number.")
-        if isinstance(self.seeds, bool) or not isinstance(self.seeds, int | np.integer) or self.seeds < 2:
+        if not is_whole(self.seeds, least=2):
             problems.add(f"seeds must be a whole number of at least 2, got {self.seeds!r}; one run has no spread.")
         share = self.held_out
         if isinstance(share, bool) or not isinstance(share, float | np.floating) or not 0.01 <= share <= 0.5:
@@ -328,10 +329,9 @@ def _read_meaning(table: AnnData, options: ControlOptions, problems: Problems) -
     if vectors.ndim != 2 or not np.isfinite(vectors).all():
         problems.add(f"varm[{key!r}] must be a finite matrix (n_genes, d); run `semst.pp.gene_semantics` again.")
         return None
-    stored = table.uns.get(key)
-    params = stored.get(IN_SEMANTICS.params, {}) if hasattr(stored, "get") else {}
+    params = written_params(table, key)
     readable = options.layer is None or options.layer in table.layers  # if not, that is noted elsewhere
-    if stored is not None and readable and params.get("layer") != options.layer:
+    if key in table.uns and readable and params.get("layer") != options.layer:
         source, wanted = (
             "X" if layer is None else f"layers[{layer!r}]" for layer in (params.get("layer"), options.layer)
         )
