@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from semst._problems import InputError, MissingKeyError, Problems, listed
@@ -46,6 +47,20 @@ def test_mixed_problems_are_a_value_error_in_the_order_they_were_found():
         error = raised(problems)
         assert type(error) is InputError
         assert str(error).splitlines()[1:] == ["  1. one", "  2. two"]
+
+
+@pytest.mark.parametrize("value", [2, 7, np.int64(2), np.uint8(3)])
+def test_whole_numbers_are_no_problem(value):
+    problems = Problems("f")
+    problems.whole("n", value, least=2)
+    assert not problems
+
+
+@pytest.mark.parametrize("value", [1, -3, 2.0, np.float32(2), True, np.True_, "2", None, np.array([2, 3])])
+def test_what_is_no_whole_number_or_too_small_is_told(value):
+    problems = Problems("f")
+    problems.whole("n", value, least=2)
+    assert str(raised(problems)) == f"f: n must be a whole number of at least 2, got {value!r}."
 
 
 @pytest.mark.parametrize(

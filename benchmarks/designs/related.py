@@ -93,7 +93,7 @@ def _section(known: Tissue, genes: np.ndarray, view: View, seed: int) -> Context
     stabilised = stabilise(known.counts, view.transform)[:, genes]
     features = torch.from_numpy(principal_components(stabilised, RECIPE.n_components, random_state=seed))
     smooth = (adjacency @ features).numpy()[:, :_GRAPH_COMPONENTS]
-    alike = expression_graph(smooth, n_neighbors=RECIPE.expression_neighbors, random_state=seed)
+    alike = expression_graph(smooth, n_neighbors=RECIPE.expression_neighbors)
     rough = mixture(smooth, known.n_domains, random_state=seed)
     wide = widen(graph).tocoo()
     inside = rough[wide.row] == rough[wide.col]

@@ -119,7 +119,7 @@ def semantic_graph(tissue: Tissue, vectors: np.ndarray) -> np.ndarray:
     """Components beside their mean over the spots of most similar pooled meaning."""
     components = scores(tissue.log)
     pooled = scores((tissue.rings[0] @ tissue.log) @ unit(vectors)).astype(np.float32)
-    alike = averaging(expression_graph(pooled, n_neighbors=15, random_state=0))
+    alike = averaging(expression_graph(pooled, n_neighbors=15))
     return np.concatenate([components, alike @ components], axis=1)
 
 

@@ -179,7 +179,7 @@ def read_coordinates(
     -------
     ``(n_spots, 2)`` float64 in the unit of the coordinates; None if they could not be read.
     """
-    if is_spatialdata(data) and table.uns.get("spatialdata_attrs"):
+    if is_spatialdata(data) and table.uns.get(SPATIAL.attributes):
         from semst._spatialdata import annotated_centroids
 
         coordinates = annotated_centroids(data, table, problems, coordinate_system=coordinate_system)

@@ -1,4 +1,8 @@
-"""Every AnnData key that semst reads or writes is spelled here and nowhere else."""
+"""Every AnnData key that semst reads or writes is spelled here and nowhere else.
+
+So are the entries of its dicts in ``uns`` that another module reads than the one that writes them; what is only written
+is spelled where it is written. Entries of ``params`` are called as the arguments are.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +81,7 @@ class ModulationKeys:
 
     @property
     def uns(self) -> str:
-        """Entry of ``uns[base]``: means over domains, and the genes behind them."""
+        """Entry of ``uns[base]``: means over domains, and the genes behind them; see :class:`ModulationEntries`."""
         return "modulation"
 
 
@@ -126,6 +130,63 @@ class ControlKeys:
 
 
 @dataclass(frozen=True)
+class SemanticsEntries:
+    """Inside ``uns[SemanticsKeys.uns]``."""
+
+    params: str = "params"  # dict: how the semantics were made
+
+
+@dataclass(frozen=True)
+class ClusterEntries:
+    """Inside ``uns[ClusterKeys.uns]``."""
+
+    n_clusters: str = "n_clusters"  # int: number of domains; in ``stability`` the numbers that were tried
+    history: str = "history"  # dict: terms of the loss by epoch
+    stability: str = "stability"  # dict: where the number of domains was chosen
+    values: str = "values"  # in ``stability``: a row for each number that was tried
+
+
+@dataclass(frozen=True)
+class ModulationEntries:
+    """Inside ``uns[ClusterKeys.uns][ModulationKeys.uns]``."""
+
+    domains: str = "domains"  # str, as many as there are rows in what follows
+    alpha: str = "alpha"  # mean over each domain; in ``constant`` one number
+    beta: str = "beta"  # likewise
+    constant: str = "constant"  # dict: what all spots have in common
+    genes: str = "genes"  # str, a row for each domain
+    influence: str = "influence"  # float32, as ``genes``
+    relative_share: str = "relative_share"  # float32, as ``genes``
+    why_no_genes: str = "why_no_genes"  # str in place of the last three
+
+
+@dataclass(frozen=True)
+class QueryEntries:
+    """Inside ``uns[QueryKeys.uns][name]``."""
+
+    asked: str = "asked"  # str: words, or genes
+    read_as: str = "read_as"  # str: the terms nearest to the words, none for genes
+    p_value: str = "p_value"  # float: of the pattern that the genes have in common
+    genes: str = "genes"  # table
+
+
+@dataclass(frozen=True)
+class DescriptionEntries:
+    """Inside ``uns[DescriptionKeys.uns]``."""
+
+    names: str = "names"  # table: a row for each domain
+    terms: str = "terms"  # table: a row for each domain and term
+
+
+@dataclass(frozen=True)
+class ControlEntries:
+    """Inside ``uns[ControlKeys.uns]``."""
+
+    runs: str = "runs"  # table
+    verdict: str = "verdict"  # str
+
+
+@dataclass(frozen=True)
 class SpatialKeys:
     """The names that squidpy and scanpy gave to places and neighbourhoods."""
 
@@ -134,6 +195,16 @@ class SpatialKeys:
     distances: str = "spatial_distances"  # obsp
     neighbors: str = "spatial_neighbors"  # uns
     unit: str = "spatial_unit"  # uns: unit of the coordinates in words, such as "micrometer"
+    attributes: str = "spatialdata_attrs"  # uns of a SpatialData's table: which elements its rows annotate
+
+
+@dataclass(frozen=True)
+class LibraryEntries:
+    """Inside ``uns[SpatialKeys.coordinates][library]``, as scanpy leaves it."""
+
+    images: str = "images"  # dict of arrays
+    factors: str = "scalefactors"  # dict
+    diameter: str = "spot_diameter_fullres"  # in ``factors``: of a spot, in the unit of the coordinates
 
 
 @dataclass(frozen=True)
@@ -151,4 +222,11 @@ DESCRIPTION = DescriptionKeys()
 CONTROL = ControlKeys()
 SPATIAL = SpatialKeys()
 VISIUM = VisiumKeys()
+IN_SEMANTICS = SemanticsEntries()
+IN_CLUSTER = ClusterEntries()
+IN_MODULATION = ModulationEntries()
+IN_QUERY = QueryEntries()
+IN_DESCRIPTION = DescriptionEntries()
+IN_CONTROL = ControlEntries()
+IN_LIBRARY = LibraryEntries()
 GROUND_TRUTH = "ground_truth"  # obs: experts' labels in semst.datasets; never read outside datasets, pl and metrics

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 
 class InputError(ValueError):
     """The input cannot be used; the message lists every problem and the way out of each."""
@@ -41,6 +43,11 @@ class Problems:
         """Note that something is absent under a key: say what is there and the call that makes it."""
         self._found.append(message)
 
+    def whole(self, name: str, value: object, *, least: int) -> None:
+        """Note an argument that is no whole number, or below ``least``."""
+        if not is_whole(value, least=least):
+            self.add(f"{name} must be a whole number of at least {least}, got {value!r}.")
+
     def __bool__(self) -> bool:
         return bool(self._found)
 
@@ -63,6 +70,17 @@ class Problems:
         listed = "\n".join(f"  {number}. {problem}" for number, problem in enumerate(self._found, start=1))
         message = f"{self.where}: {len(self._found)} problems with the input.\n{listed}"
         raise kind(message)
+
+
+def is_whole(value: object, *, least: int) -> bool:
+    """Tell a whole number, Python's or numpy's, of at least ``least``; True and False are none.
+
+    Examples
+    --------
+    >>> [is_whole(value, least=1) for value in (1, 0, 1.0, True, None)]
+    [True, False, False, False, False]
+    """
+    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= least
 
 
 def listed(names: object, *, limit: int = 8) -> str:

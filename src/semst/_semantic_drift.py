@@ -10,7 +10,7 @@ import pandas as pd
 
 from semst._inputs import find_table, is_spatialdata, read_coordinates
 from semst._keys import SEMANTICS, SPATIAL
-from semst._problems import Problems, listed
+from semst._problems import Problems, is_whole, listed
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -154,13 +154,9 @@ def _read_embeddings(table: AnnData, key: str, problems: Problems, *, name: str)
     return embeddings.astype(np.float64)
 
 
-def _whole(value: object) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
 def _check_rings(rings: int | Iterable[int], problems: Problems) -> list[int]:
     steps: list[Any] = list(rings) if isinstance(rings, Iterable) else [rings]
-    if not steps or not all(_whole(step) and step >= 0 for step in steps) or len(set(steps)) < len(steps):
+    if not steps or not all(is_whole(step, least=0) for step in steps) or len(set(steps)) < len(steps):
         problems.add(f"rings must be whole numbers of at least 0, each once, got {rings!r}.")
         return [0]
     return [int(step) for step in steps]
@@ -175,7 +171,7 @@ def _check_numbers(
     random_state: int,
 ) -> None:
     allowed = {"n_neighbors": (n_neighbors, 2), "n_components": (n_components, 1), "random_state": (random_state, 0)}
-    wrong = [name for name, (value, least) in allowed.items() if not _whole(value) or value < least]
+    wrong = [name for name, (value, least) in allowed.items() if not is_whole(value, least=least)]
     for name in wrong:
         value, least = allowed[name]
         problems.add(f"{name} must be a whole number of at least {least}, got {value!r}.")

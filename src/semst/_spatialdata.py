@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from semst._keys import SPATIAL
 from semst._problems import Problems, listed
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def annotated_regions(table: AnnData) -> list[str]:
     """Names of the elements that a table annotates, in the order of its metadata."""
-    region = table.uns["spatialdata_attrs"]["region"]
+    region = table.uns[SPATIAL.attributes]["region"]
     return [region] if isinstance(region, str) else [str(name) for name in region]
 
 
@@ -66,7 +67,7 @@ def annotated_centroids(
     system = pick_coordinate_system(data, table, problems, coordinate_system=coordinate_system)
     if system is None:
         return None
-    attributes = table.uns["spatialdata_attrs"]
+    attributes = table.uns[SPATIAL.attributes]
     region_of = table.obs[attributes["region_key"]].astype(str).to_numpy()
     instance_of = table.obs[attributes["instance_key"]].to_numpy()
     coordinates = np.full((table.n_obs, 2), np.nan)

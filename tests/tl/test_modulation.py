@@ -15,9 +15,9 @@ import semst
 from semst.nn import Plan
 from semst.nn._modulation import Modulation
 from semst.pp._graphs import spatial_graph
-from semst.pp._pool import pool
+from semst.pp._pool import Pooling, pool
 from semst.tl import _modulation, _train_whole, _workers
-from semst.tl._modulation import Collected, Pooling, Smoother, influence, pooling_of
+from semst.tl._modulation import Collected, Pooled, Smoother, influence, pooling_of
 from semst.tl._recipe import DEFAULT, View
 from semst.tl._sections import Tissue, _smooth
 from semst.tl._train import train
@@ -94,8 +94,8 @@ def watched(tissue):
 
 
 @pytest.fixture(scope="module")
-def pooling(table, tissue):
-    return Pooling(tissue.counts, table.varm["gene_semantics"], "lognorm", None)
+def pooled(table, tissue):
+    return Pooled(tissue.counts, Pooling(table.varm["gene_semantics"]))
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +104,8 @@ def labels(table):
 
 
 @pytest.fixture(scope="module")
-def told(watched, labels, tissue, pooling):
-    return influence(watched.modulated, labels, tissue, pooling)
+def told(watched, labels, tissue, pooled):
+    return influence(watched.modulated, labels, tissue, pooled)
 
 
 def by_domain(squared, labels):
@@ -113,11 +113,11 @@ def by_domain(squared, labels):
 
 
 @torch.no_grad()
-def without(gene, watched, labels, tissue, pooling):
+def without(gene, watched, labels, tissue, pooled):
     """Share of each domain's squared modulation that goes with a gene: its vector zero, all the way again."""
-    vectors = pooling.vectors.copy()
+    vectors = pooled.vectors.copy()
     vectors[gene] = 0
-    semantics = pool(tissue.counts, vectors, pooling.known)
+    semantics = pool(tissue.counts, vectors, pooled.pooling.known)
     before, after = (
         by_domain(watched.squared(torch.from_numpy(each)), labels) for each in (tissue.semantics, semantics)
     )
@@ -131,11 +131,11 @@ def test_sizes_are_those_of_the_trained_networks(watched, tissue):
     np.testing.assert_allclose(watched.modulated.size**2, again, rtol=1e-4)
 
 
-def test_influence_is_what_taking_a_gene_out_does(watched, labels, tissue, pooling, told):
+def test_influence_is_what_taking_a_gene_out_does(watched, labels, tissue, pooled, told):
     strongest = np.argsort(-np.abs(told).max(axis=0))[:12]
-    others = np.random.default_rng(0).choice(np.flatnonzero(pooling.known), 25, replace=False)
+    others = np.random.default_rng(0).choice(np.flatnonzero(pooled.pooling.known), 25, replace=False)
     genes = np.unique(np.concatenate([strongest, others]))
-    true = np.array([without(gene, watched, labels, tissue, pooling) for gene in genes])
+    true = np.array([without(gene, watched, labels, tissue, pooled) for gene in genes])
     guessed = told[:, genes].T
     assert np.abs(guessed).max() > 0.02  # else there would be nothing to compare
     for domain in range(guessed.shape[1]):
@@ -145,10 +145,10 @@ def test_influence_is_what_taking_a_gene_out_does(watched, labels, tissue, pooli
     assert np.median(np.abs(guessed - true)[small] / np.abs(true)[small]) < 0.1
 
 
-def test_influence_is_the_gradient_through_every_step(watched, labels, tissue, pooling, told):
+def test_influence_is_the_gradient_through_every_step(watched, labels, tissue, pooled, told):
     """Against torch's own derivative of pooling, centring, smoothing and FSM, for all genes at once."""
-    vectors = torch.from_numpy(pooling.vectors).requires_grad_()
-    shares = torch.from_numpy(pooling.shares(np.arange(labels.size)).toarray())
+    vectors = torch.from_numpy(pooled.vectors).requires_grad_()
+    shares = torch.from_numpy(pooled.shares(np.arange(labels.size)).toarray())
     squared = watched.squared(shares @ vectors)
     for domain, found in enumerate(told):
         total = squared[torch.from_numpy(labels == domain)].sum()
@@ -158,29 +158,29 @@ def test_influence_is_the_gradient_through_every_step(watched, labels, tissue, p
 
 
 @pytest.mark.parametrize(("weights", "n_top"), [("lognorm", None), ("raw", None), ("lognorm", 15)])
-def test_shares_are_those_that_pooling_takes(labels, pooling, weights, n_top):
-    chosen = replace(pooling, weights=weights, n_top=n_top)
+def test_shares_are_those_that_pooling_takes(labels, pooled, weights, n_top):
+    chosen = replace(pooled, pooling=replace(pooled.pooling, weights=weights, n_top=n_top))
     rows = np.arange(0, labels.size, 3)
     shares = chosen.shares(rows)
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-5)
-    np.testing.assert_allclose(shares @ chosen.vectors, chosen.pool(rows), atol=1e-6)
+    np.testing.assert_allclose(shares @ chosen.vectors, chosen.again(rows), atol=1e-6)
     assert n_top is None or (np.diff(shares.indptr) <= n_top).all()
 
 
-def test_chunks_change_nothing(watched, labels, tissue, pooling, told, monkeypatch):
+def test_chunks_change_nothing(watched, labels, tissue, pooled, told, monkeypatch):
     monkeypatch.setattr(_modulation, "_CHUNK", 37)
-    np.testing.assert_allclose(influence(watched.modulated, labels, tissue, pooling), told, atol=1e-6)
+    np.testing.assert_allclose(influence(watched.modulated, labels, tissue, pooled), told, atol=1e-6)
 
 
-def test_genes_without_a_vector_have_no_influence(pooling, told):
-    assert not pooling.known[0]
-    assert (told[:, ~pooling.known] == 0).all()
-    assert (told[:, pooling.known] != 0).any(axis=0).mean() > 0.9
+def test_genes_without_a_vector_have_no_influence(pooled, told):
+    assert not pooled.pooling.known[0]
+    assert (told[:, ~pooled.pooling.known] == 0).all()
+    assert (told[:, pooled.pooling.known] != 0).any(axis=0).mean() > 0.9
 
 
-def test_nothing_modulated_is_no_influence(watched, labels, tissue, pooling):
+def test_nothing_modulated_is_no_influence(watched, labels, tissue, pooled):
     still = replace(watched.modulated, size=np.zeros_like(watched.modulated.size))
-    assert (influence(still, labels, tissue, pooling) == 0).all()
+    assert (influence(still, labels, tissue, pooled) == 0).all()
 
 
 @pytest.mark.parametrize("n_rings", [1, 2])
@@ -257,9 +257,9 @@ def test_it_writes_what_it_says(clustered):
     assert "why_no_genes" not in stored
 
 
-def test_the_relative_share_is_that_of_the_pooling(clustered, pooling):
+def test_the_relative_share_is_that_of_the_pooling(clustered, pooled):
     stored = clustered.uns["semst"]["modulation"]
-    shares = pooling.shares(np.arange(clustered.n_obs)).toarray()
+    shares = pooled.shares(np.arange(clustered.n_obs)).toarray()
     for row, domain in enumerate(stored["domains"]):
         inside = (clustered.obs["semst"] == domain).to_numpy()
         gene = clustered.var_names.get_loc(stored["genes"][row, 0])
@@ -313,8 +313,8 @@ def test_pooling_is_recognised_with_its_options(table):
     own.layers["counts"], own.X = own.X.copy(), own.X * 0
     semst.pp.gene_semantics(own, layer="counts", weights="raw", n_top=12)
     found = reason(own)
-    assert isinstance(found, Pooling)
-    assert (found.weights, found.n_top) == ("raw", 12)
+    assert isinstance(found, Pooled)
+    assert (found.pooling.weights, found.pooling.n_top) == ("raw", 12)
     assert found.counts.sum() == table.X.sum()
     del own.layers["counts"]
     assert "the counts that obsm['gene_semantics'] was made from are gone" in reason(own)
@@ -331,7 +331,7 @@ def test_own_vectors_of_spots_tell_no_genes(table):
 
 
 def test_vectors_that_no_longer_belong_together_are_noticed(table):
-    assert isinstance(reason(table), Pooling)
+    assert isinstance(reason(table), Pooled)
     filtered = table[:, ::2].copy()
     assert "no longer what varm['gene_semantics'] and the counts give" in reason(filtered)
     exchanged = table.copy()

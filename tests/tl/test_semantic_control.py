@@ -15,9 +15,9 @@ from sklearn.metrics import adjusted_rand_score
 
 import semst
 from semst.pp._graphs import spatial_graph
-from semst.pp._pool import pool
+from semst.pp._pool import Pooling, pool
 from semst.tl import _control_arms as arms
-from semst.tl._control_arms import ARMS, Meaning, deal, explained_unseen
+from semst.tl._control_arms import ARMS, deal, explained_unseen, permuted
 from semst.tl._control_verdict import MEASURES, differences, verdict
 from semst.tl._semantic_control import semantic_control
 
@@ -58,16 +58,16 @@ def seen(monkeypatch) -> list:
 def test_permuted_vectors_are_the_same_vectors_of_other_genes(tissue):
     vectors = tissue.varm["gene_semantics"].copy()
     vectors[::7] = 0  # genes without a vector
-    meaning = Meaning(vectors.copy())
-    permuted = meaning.permuted(4)
+    meaning = Pooling(vectors.copy())
+    dealt = permuted(meaning, 4)
     known = meaning.known
     assert 10 < known.sum() < known.size
-    np.testing.assert_array_equal(permuted.known, known)
-    assert sorted(map(bytes, permuted.vectors[known])) == sorted(map(bytes, meaning.vectors[known]))
-    moved = (permuted.vectors[known] != meaning.vectors[known]).any(axis=1)
+    np.testing.assert_array_equal(dealt.known, known)
+    assert sorted(map(bytes, dealt.vectors[known])) == sorted(map(bytes, meaning.vectors[known]))
+    moved = (dealt.vectors[known] != meaning.vectors[known]).any(axis=1)
     assert moved.mean() > 0.95
-    assert (permuted.vectors != meaning.permuted(5).vectors).any()
-    np.testing.assert_array_equal(permuted.vectors, meaning.permuted(4).vectors)
+    assert (dealt.vectors != permuted(meaning, 5).vectors).any()
+    np.testing.assert_array_equal(dealt.vectors, permuted(meaning, 4).vectors)
     np.testing.assert_array_equal(meaning.vectors, vectors)
 
 
@@ -75,7 +75,7 @@ def test_the_permutation_is_that_of_the_benchmarks(tissue):
     vectors = tissue.varm["gene_semantics"].copy()
     known = np.flatnonzero(vectors.any(axis=1))
     vectors[known] = vectors[np.random.default_rng(1000 + 7).permutation(known)]
-    np.testing.assert_array_equal(Meaning(tissue.varm["gene_semantics"]).permuted(7).vectors, vectors)
+    np.testing.assert_array_equal(permuted(Pooling(tissue.varm["gene_semantics"]), 7).vectors, vectors)
 
 
 def test_arms_of_a_seed_differ_in_meaning_alone(tissue, seen):

@@ -8,6 +8,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from semst._keys import SPATIAL
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -48,7 +50,7 @@ def _zarr_format(path: Path) -> Format:
     except (OSError, ValueError) as error:
         message = f"{path} cannot be read as zarr: {error}"
         raise ValueError(message) from error
-    if "spatialdata_attrs" in attributes:
+    if SPATIAL.attributes in attributes:
         return "spatialdata zarr"
     if attributes.get("encoding-type") == "anndata":
         return "anndata zarr"

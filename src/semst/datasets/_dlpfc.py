@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from semst._keys import IN_LIBRARY
 from semst.datasets._fetch import Cache, cache_folder
 from semst.datasets._registry import Slice, SliceDataset, load_registry
 from semst.datasets._visium_files import Counts, read_counts, read_image, read_layers, read_positions
@@ -176,7 +177,11 @@ def _assemble(
     # Unique before AnnData sees them: it would warn otherwise.
     var = pd.DataFrame({"gene_ids": counts.gene_ids}, index=make_index_unique(pd.Index(counts.symbols)))
     spatial = placed[["pxl_col", "pxl_row"]].to_numpy(dtype=np.float64)
-    entry = {"images": images, "scalefactors": _scalefactors(dataset, chosen), "metadata": {"source": dataset.homepage}}
+    entry = {
+        IN_LIBRARY.images: images,
+        IN_LIBRARY.factors: _scalefactors(dataset, chosen),
+        "metadata": {"source": dataset.homepage},
+    }
     notes = f"{dataset.title}; slice {chosen.sample_id}. Source: {dataset.homepage}. Licence: {dataset.licence}. "
     uns: dict[str, Any] = {
         "spatial": {chosen.sample_id: entry},
@@ -189,7 +194,7 @@ def _scalefactors(dataset: SliceDataset, chosen: Slice) -> dict[str, float]:
     return {
         "tissue_hires_scalef": dataset.tissue_hires_scalef,
         "tissue_lowres_scalef": dataset.tissue_lowres_scalef,
-        "spot_diameter_fullres": chosen.spot_diameter_fullres,
+        IN_LIBRARY.diameter: chosen.spot_diameter_fullres,
         # Fiducial marks are 1.5 times as wide as spots, so the study's files hold no more than this.
         "fiducial_diameter_fullres": 1.5 * chosen.spot_diameter_fullres,
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from semst._keys import SPATIAL
+from semst._keys import IN_LIBRARY, SPATIAL
 from semst.datasets._cell_types import CORTEX, TUMOUR
 from semst.datasets._expression import Genes, choose_genes, draw_counts, symbol_table
 from semst.datasets._section import Section, draw_section
@@ -211,10 +211,10 @@ def _assemble(
         spatial = spatial * FULLRES_PIXELS_PER_UM
         # There is no image, but other packages' plots ask for the scale of one: that of the usual 2000 pixels.
         scalefactors = {
-            "spot_diameter_fullres": SPOT_DIAMETER_UM * FULLRES_PIXELS_PER_UM,
+            IN_LIBRARY.diameter: SPOT_DIAMETER_UM * FULLRES_PIXELS_PER_UM,
             "tissue_hires_scalef": HIRES_PIXELS / float(spatial.max()),
         }
-        uns["spatial"] = {"simulated": {"images": {}, "scalefactors": scalefactors, "metadata": {}}}
+        uns["spatial"] = {"simulated": {IN_LIBRARY.images: {}, IN_LIBRARY.factors: scalefactors, "metadata": {}}}
     else:
         uns[SPATIAL.unit] = "micrometer"
     return AnnData(counts, obs=obs, var=var, obsm={"spatial": spatial}, uns=uns)

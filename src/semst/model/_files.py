@@ -149,6 +149,7 @@ def _taken_apart(kept: Kept) -> tuple[dict[str, Any], Arrays]:
         "versions": kept.versions,
         "params": kept.params,
         "n_spots": kept.n_spots,
+        "n_slices": kept.n_slices,
         "views": [asdict(view) for view in kept.views],
         "expression_neighbors": kept.expression_neighbors,
         "linear": kept.linear,
@@ -174,6 +175,7 @@ def _put_together(facts: dict[str, Any], arrays: Arrays) -> Kept:
         params=facts["params"],
         versions=facts["versions"],
         n_spots=facts["n_spots"],
+        n_slices=facts.get("n_slices", 1),
         views=tuple(View(**view) for view in facts["views"]),
         expression_neighbors=facts["expression_neighbors"],
         linear=facts["linear"],
@@ -186,6 +188,7 @@ def _put_together(facts: dict[str, Any], arrays: Arrays) -> Kept:
                 arrays[f"reading.{transform}.deviation"],
                 arrays[f"reading.{transform}.mean"],
                 arrays.get(f"reading.{transform}.turn"),
+                within=facts.get("n_slices", 1) > 1,
             )
             for transform, depth in facts["depths"].items()
         },

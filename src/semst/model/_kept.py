@@ -10,11 +10,12 @@ import numpy as np
 from semst._provenance import versions
 from semst.model._discriminant import Discriminant
 from semst.model._genes import Panel
-from semst.model._latents import latents, smooth_semantics
+from semst.model._latents import latents
 from semst.model._profiles import Profiles
 from semst.model._reading import Reading
 from semst.nn._adjacency import normalise
 from semst.pp._sample import ENOUGH, is_large, sample
+from semst.pp._slices import centred, less_mean
 from semst.tl._sections import rings
 from semst.tl._tissue_tiles import TILE, dealt
 
@@ -38,11 +39,11 @@ class Meaning:
     params
         ``uns[semantics_key]["params"]`` of the training tissue; empty where nobody wrote them.
     mean
-        ``(m,)`` float32: mean over the spots of the training tissue.
+        ``(m,)`` float32: mean over the spots of the training tissue, of all its slices.
     centres
         By number of rings, ``(m,)`` float32: mean of the smoothed semantics.
     units
-        By number of rings: what the smoothed semantics are divided by.
+        By number of rings: what the smoothed semantics are divided by; their mean deviation, within slices.
     """
 
     params: dict[str, Any]
@@ -55,13 +56,17 @@ class Meaning:
         """Measure what the training measured, on as many spots; None without semantics."""
         if tissue.semantics is None:
             return None
+        slices = tissue.slices
         mean = tissue.semantics.mean(axis=0, dtype=np.float64).astype(np.float32)
+        told = less_mean(tissue.semantics, slices=None, known=mean)
         centres, units = {}, {}
         some = sample(tissue.counts.shape[0], random_state)
         for n_rings in sorted({view.rings for view in recipe.views}):
             near: Any = normalise(rings(tissue.graph, n_rings))
-            smooth = smooth_semantics(near[some], tissue.semantics, mean)
+            smooth = near[some] @ told
             centres[n_rings] = smooth.mean(axis=0)
+            if slices is not None:  # a sample may miss small slices
+                smooth = centred(near @ centred(told, slices), slices)
             units[n_rings] = max(float(smooth.std(axis=0, ddof=1).mean()), 1e-8)
         return cls(params, mean, centres, units)
 
@@ -76,7 +81,7 @@ class Kept:
         Arguments of the training.
     versions
         Of semst and others, when it was trained.
-    n_spots
+    n_spots, n_slices
         Of the training tissue.
     views
         One for each network.
@@ -114,6 +119,7 @@ class Kept:
     networks: tuple[SemSTNetwork, ...]
     meaning: Meaning | None
     domains: tuple[str, ...]
+    n_slices: int = 1
     discriminants: tuple[Discriminant, ...] = ()
     profiles: Profiles | None = None
 
@@ -125,6 +131,8 @@ class Kept:
 
 def keep(found: Found, options: ClusterOptions) -> Kept:
     """Make a model out of what a run found.
+
+    Of several slices each is read relative to its own means, as in the training and as a new slice will be.
 
     On large tissue the discriminants are fitted to the first 20 000 spots that the tiles have, and to as many of the
     domains that are rare among them as a tile holds.
@@ -149,7 +157,9 @@ def keep(found: Found, options: ClusterOptions) -> Kept:
         networks=tuple(network.cpu().eval() for network in found.trained.networks),
         meaning=Meaning.of(tissue, recipe, found.semantics, random_state=seed),
         domains=tuple(str(number) for number in range(1, found.n_clusters + 1)),
+        n_slices=1 if tissue.slices is None else int(tissue.slices.max()) + 1,
     )
+    by_slice = kept.n_slices > 1
     tiles, overlap = _tiles(tissue, found.numbers, seed), kept.panel.overlap(found.genes)
     spots = np.concatenate(tiles)
     numbers, width = found.numbers[spots], max(recipe.member_components)
@@ -157,9 +167,9 @@ def keep(found: Found, options: ClusterOptions) -> Kept:
         kept,
         discriminants=tuple(
             Discriminant.fit(latent, numbers, min(width, latent.shape[1]))
-            for latent in latents(kept, tissue, overlap, tiles=tiles, recentre=False)
+            for latent in latents(kept, tissue, overlap, tiles=tiles, recentre=by_slice)
         ),
-        profiles=Profiles.fit(kept.plainest, tissue, overlap, spots, numbers),
+        profiles=Profiles.fit(kept.plainest, tissue, overlap, spots, numbers, recentre=by_slice),
     )
 
 

@@ -13,6 +13,7 @@ from semst.nn._adjacency import as_tensor, normalise
 from semst.nn._fit import latent
 from semst.nn._tiles import halo, part
 from semst.pp._graphs import expression_graph
+from semst.pp._slices import less_mean
 from semst.tl._sections import GRAPH_COMPONENTS, rings
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def latents(
         Spots that are wanted, and which of them are looked at together. Neighbours in place are those of the whole
         tissue, neighbours in expression those of the tile.
     recentre
-        Whether the means of this tissue take the place of those of the training tissue.
+        Whether the means of this tissue, or of each of its slices, take the place of those of the training tissue.
     smoothed
         Whether smoothed inputs are given at all.
     device
@@ -65,14 +66,12 @@ def latents(
     spots = np.concatenate(tiles)
     for number, (view, network) in enumerate(zip(kept.views, kept.networks, strict=True)):
         if view.transform not in read:
-            read = {view.transform: kept.readings[view.transform](tissue.counts, overlap, recentre=recentre)}
+            reading = kept.readings[view.transform]
+            read = {view.transform: reading(tissue.counts, overlap, recentre=recentre, slices=tissue.slices)}
         if view.rings not in near:
             near[view.rings] = normalise(rings(tissue.graph, view.rings))
             if kept.meaning is not None:
-                assert tissue.semantics is not None  # looked after by who calls
-                meant[view.rings] = _semantics(
-                    kept.meaning, view.rings, near[view.rings], tissue.semantics, recentre=recentre
-                )
+                meant[view.rings] = _semantics(kept.meaning, view.rings, near[view.rings], tissue, recentre=recentre)
         features, adjacency = read[view.transform], near[view.rings]
         if kept.smoothed and smoothed:
             rows: Any = adjacency
@@ -89,20 +88,15 @@ def latents(
         yield np.concatenate(parts)
 
 
-def smooth_semantics(
-    near: sparse.csr_matrix, semantics: NDArray[np.float32], mean: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Average semantics, less their mean, over neighbourhoods."""
-    smooth: NDArray[np.float32] = near @ semantics - np.outer(np.asarray(near.sum(axis=1)), mean)
-    return smooth.astype(np.float32, copy=False)
-
-
 def _semantics(
-    meaning: Meaning, n_rings: int, near: sparse.csr_matrix, semantics: NDArray[np.float32], *, recentre: bool
+    meaning: Meaning, n_rings: int, near: sparse.csr_matrix, tissue: Tissue, *, recentre: bool
 ) -> NDArray[np.float32]:
-    mean = semantics.mean(axis=0, dtype=np.float64).astype(np.float32) if recentre else meaning.mean
-    smooth = smooth_semantics(near, semantics, mean)
-    smooth -= smooth.mean(axis=0) if recentre else meaning.centres[n_rings]
+    """Average semantics over neighbourhoods, less their mean before and after, in the unit of the training."""
+    assert tissue.semantics is not None  # looked after by who calls
+    mean, centre = (None, None) if recentre else (meaning.mean, meaning.centres[n_rings])
+    smooth = less_mean(
+        near @ less_mean(tissue.semantics, slices=tissue.slices, known=mean), slices=tissue.slices, known=centre
+    )
     smooth /= np.float32(meaning.units[n_rings])
     return smooth
 
@@ -120,7 +114,7 @@ def _section(
     inner = np.searchsorted(around, own)
     spatial, read = as_tensor(part(adjacency, around)), torch.from_numpy(features[around])
     told = (spatial @ read[:, :GRAPH_COMPONENTS] if kept.linear else read).numpy()[inner]
-    alike = expression_graph(told, n_neighbors=kept.expression_neighbors, random_state=kept.params["random_state"])
+    alike = expression_graph(told, n_neighbors=kept.expression_neighbors)
     return Section(
         features=read,
         spatial=spatial,

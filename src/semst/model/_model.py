@@ -75,8 +75,7 @@ class SemST:
         Raises
         ------
         TypeError, KeyError, ValueError, FloatingPointError
-            As :func:`semst.tl.cluster`; also TypeError for an argument that it does not have, and for ``copy``; and
-            ValueError for ``batch_key``, since a model is kept of one slice.
+            As :func:`semst.tl.cluster`; also TypeError for an argument that it does not have, and for ``copy``.
 
         Notes
         -----
@@ -84,6 +83,10 @@ class SemST:
         network and the unit of its semantics; and for each latent (the smoothed input of a view, and what its network
         makes of it) a linear discriminant: the mean of each domain and one covariance for all, in the leading
         components that :func:`semst.tl.cluster` cuts. No spot of the training tissue is kept.
+
+        With ``batch_key`` the model learns what domains are in all slices at once: principal axes are sought within
+        slices, and discriminants are fitted to spots relative to the means of their own slice. A new slice is read
+        relative to its own means as well, so that to the model it is one more slice of the training.
 
         Examples
         --------
@@ -103,12 +106,6 @@ class SemST:
             raise TypeError(message) from None
         bound.apply_defaults()
         given = bound.arguments
-        if given["batch_key"] is not None:
-            message = (
-                "SemST.train: a model is kept of one slice; leave `batch_key` out, and bring other slices to its "
-                "domains with `semst.tl.transfer`."
-            )
-            raise ValueError(message)
         chosen = ClusterOptions(**{name: value for name, value in given.items() if name not in _NOT_OPTIONS})
         found: list[Kept] = []
         run(
@@ -175,6 +172,7 @@ class SemST:
         table_key: str | None = None,
         spatial_key: str = SPATIAL.coordinates,
         coordinate_system: str | None = None,
+        batch_key: str | None = None,
         key_added: str = CLUSTER.base,
         copy: bool = False,
     ) -> Data | None:
@@ -184,7 +182,7 @@ class SemST:
         ----------
         data
             AnnData, or SpatialData with such a table, as for :func:`semst.tl.transfer`.
-        center, layer, min_coverage, device, table_key, spatial_key, coordinate_system
+        center, layer, min_coverage, device, table_key, spatial_key, coordinate_system, batch_key
             As for :func:`semst.tl.transfer`.
         key_added
             The latent is written under ``"X_" + key_added``.
@@ -216,6 +214,7 @@ class SemST:
             table_key=table_key,
             spatial_key=spatial_key,
             coordinate_system=coordinate_system,
+            batch_key=batch_key,
         )
         found = latents(
             self._kept,
@@ -267,7 +266,8 @@ class SemST:
 
     def __repr__(self) -> str:
         kept = self._kept
+        slices = f" of {kept.n_slices} slices" if kept.n_slices > 1 else ""
         return (
             f"SemST: {len(kept.domains)} domains, {len(kept.networks)} networks, {kept.panel.chosen.size} genes "
-            f"({kept.panel.species}), trained on {kept.n_spots} spots"
+            f"({kept.panel.species}), trained on {kept.n_spots} spots{slices}"
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +11,11 @@ import numpy as np
 from semst._inputs import check_names, find_table, read_coordinates, read_counts
 from semst._problems import Problems, listed
 from semst.pp._compute_semantics import SemanticsOptions, compute_gene_semantics
+from semst.pp._gene_semantics import written_params
 from semst.pp._graphs import spatial_graph
 from semst.pp._sample import is_large
-from semst.tl._checks import _check_graph
+from semst.pp._slices import side_by_side
+from semst.tl._checks import _check_graph, read_slices
 from semst.tl._device import pick_device
 from semst.tl._sections import Tissue
 from semst.tl._tissue_tiles import dealt
@@ -77,6 +78,7 @@ def prepare(
     table_key: str | None,
     spatial_key: str,
     coordinate_system: str | None,
+    batch_key: str | None,
 ) -> NewTissue:
     """Read and check a tissue; nothing is written.
 
@@ -95,7 +97,8 @@ def prepare(
     raw = kept.params["likelihood"] != "gaussian"
     counts = read_counts(table, problems, layer=layer, integers=raw)
     places = read_coordinates(data, table, problems, spatial_key=spatial_key, coordinate_system=coordinate_system)
-    _check_graph(table, problems, None)
+    slices = read_slices(table, batch_key, problems)
+    _check_graph(table, problems, slices)
     overlap = kept.panel.overlap([str(name) for name in table.var_names])
     coverage = overlap.coverage
     if not overlap.used.size or coverage["genes"] < min_coverage:
@@ -114,8 +117,9 @@ def prepare(
         logger.info("no semantics in obsm[%r]: pooling the packaged gene vectors.", kept.params["semantics_key"])
         fitting: Any = {"layer": layer, "weights": told["weights"], "n_top": told.get("n_top"), "progress": False}
         semantics = compute_gene_semantics(table, SemanticsOptions(**fitting)).spot_vectors
-    graph = spatial_graph(table, places, n_neighbors=kept.params["n_neighbors"])
-    tissue = Tissue(counts, graph, semantics, np.empty(0, dtype=np.int64), places)
+    graph = spatial_graph(table, places, n_neighbors=kept.params["n_neighbors"], slices=slices)
+    laid = places if slices is None else side_by_side(places, slices)
+    tissue = Tissue(counts, graph, semantics, np.empty(0, dtype=np.int64), laid, slices)
     tiles = dealt(tissue, kept.params["random_state"]) if is_large(table.n_obs) else [np.arange(table.n_obs)]
     shared: Any = counts
     bare = int((np.asarray(shared[:, overlap.known].sum(axis=1)).ravel() == 0).sum())
@@ -150,8 +154,7 @@ def _semantics(
             f"got {semantics.shape}."
         )
         return None
-    stored = table.uns.get(key)
-    here = stored.get("params", {}) if isinstance(stored, Mapping) else {}
+    here = written_params(table, key)
     different = [
         f"{name} {here.get(name, 'not given')!r} instead of {told.get(name, 'not given')!r}"
         for name in _SAME

@@ -10,6 +10,7 @@ import numpy as np
 from semst.model._discriminant import quantiles, share_beyond
 from semst.nn._adjacency import normalise
 from semst.pp._graphs import widen
+from semst.pp._slices import slice_means
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,9 +26,10 @@ _CHUNK = 2048  # spots whose smoothed genes are dense at a time
 class Profiles:
     r"""The genes of each domain: how much more of each it expresses than the tissue as a whole.
 
-    Expression is stabilised, averaged over the spots at most two steps away, and taken relative to its mean. A domain's
-    profile is the mean over its spots, and a spot is as like a domain as the cosine of the two says. Latents alone
-    cannot tell what is new: tissue that expresses none of what sets the domains apart lies in the middle of them.
+    Expression is stabilised, averaged over the spots at most two steps away, and taken relative to its mean, where
+    there are several slices to that of its own. A domain's profile is the mean over its spots, and a spot is as like a
+    domain as the cosine of the two says. Latents alone cannot tell what is new: tissue that expresses none of what sets
+    the domains apart lies in the middle of them.
 
     Parameters
     ----------
@@ -42,10 +44,17 @@ class Profiles:
 
     @classmethod
     def fit(
-        cls, reading: Reading, tissue: Tissue, overlap: Overlap, spots: NDArray[np.int64], numbers: NDArray[np.int64]
+        cls,
+        reading: Reading,
+        tissue: Tissue,
+        overlap: Overlap,
+        spots: NDArray[np.int64],
+        numbers: NDArray[np.int64],
+        *,
+        recentre: bool,
     ) -> Profiles:
         """Fit to some spots of the training tissue, and their domains ``(n,)`` from 1."""
-        expressed = _Expression(reading, tissue, overlap, recentre=False)
+        expressed = _Expression(reading, tissue, overlap, recentre=recentre)
         n_domains = int(numbers.max())
         sums = np.zeros((n_domains, reading.mean.size))
         for rows in _chunks(spots.size):
@@ -84,13 +93,16 @@ class _Expression:
         values: Any = reading.stable(tissue.counts, overlap)
         self._values = values
         self._near: Any = normalise(widen(tissue.graph))
-        self._mean = np.asarray(values.mean(axis=0)).ravel() if recentre else reading.mean[overlap.used]
+        # One row of means for each slice, and the row of each spot.
+        self._slices = np.zeros(values.shape[0], dtype=np.int64)
+        if recentre and tissue.slices is not None:
+            self._slices = tissue.slices
+        self._means = slice_means(values, self._slices) if recentre else reading.mean[None, overlap.used]
 
     def __call__(self, spots: NDArray[np.int64]) -> NDArray[np.float64]:
         near = self._near[spots]
-        expressed: NDArray[np.float64] = (near @ self._values).toarray() - np.outer(
-            np.asarray(near.sum(axis=1)), self._mean
-        )
+        reach = np.asarray(near.sum(axis=1))  # no edge leaves a slice
+        expressed: NDArray[np.float64] = (near @ self._values).toarray() - reach * self._means[self._slices[spots]]
         return expressed
 
 

@@ -19,6 +19,7 @@ from semst.pp._expression import (
     unit_variance,
 )
 from semst.pp._sample import chunks, sample
+from semst.pp._slices import less_mean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,10 +47,13 @@ class Reading:
     deviation
         ``(g,)`` float64: what genes are divided by; ones where the transformation divides by nothing.
     mean
-        ``(g,)`` float64: mean of the stabilised genes in the training tissue.
+        ``(g,)`` float64: mean of the stabilised genes in the training tissue, over all of its slices.
     turn
         ``(g, d)`` float32: principal axes in columns, in the unit of the first score; None where the network reads the
         scaled genes themselves, as published.
+    within
+        Whether the training tissue had several slices: what the network reads is then relative to the mean of a slice
+        also where it reads the genes themselves.
     """
 
     transform: Transform
@@ -57,26 +61,40 @@ class Reading:
     deviation: NDArray[np.float64]
     mean: NDArray[np.float64]
     turn: NDArray[np.float32] | None
+    within: bool = False
 
     @classmethod
     def fit(cls, tissue: Tissue, recipe: Recipe, transform: Transform, *, counts: bool, random_state: int) -> Reading:
         """Fit what the training of the networks fitted; ``counts`` says whether values are still to be normalised."""
         rows: Any = tissue.counts
-        some, genes = rows[sample(rows.shape[0], random_state)], tissue.genes
+        chosen, genes = sample(rows.shape[0], random_state), tissue.genes
+        some, within = rows[chosen], tissue.slices is not None
         if not recipe.n_components:
             published = published_deviation(some[:, genes], counts=counts)
             published = np.where(published > 0, published, 1)
             scaled = published_scaling(some[:, genes], counts=counts, deviation=published)
             mean = scaled.mean(axis=0, dtype=np.float64)
-            return cls(transform, 1e4 if counts else 0.0, published.astype(np.float64), mean, None)
+            return cls(transform, 1e4 if counts else 0.0, published.astype(np.float64), mean, None, within)
         depth = library_size(some, transform)
         deviation = deviations(stabilise(some, "log", depth=depth)) if transform == "scaled" else np.ones(rows.shape[1])
         values: Any = stabilise(some, transform, depth=depth, deviation=deviation)
-        scores, mean, axes = principal_axes(values[:, genes], recipe.n_components, random_state=random_state)
+        scores, mean, axes = principal_axes(
+            values[:, genes],
+            recipe.n_components,
+            random_state=random_state,
+            slices=None if tissue.slices is None else tissue.slices[chosen],
+        )
         turn = (axes.T / (float(scores[:, 0].std()) or 1.0)).astype(np.float32)
-        return cls(transform, depth, deviation[genes], mean, turn)
+        return cls(transform, depth, deviation[genes], mean, turn, within)
 
-    def __call__(self, counts: sparse.csr_matrix, overlap: Overlap, *, recentre: bool) -> NDArray[np.float32]:
+    def __call__(
+        self,
+        counts: sparse.csr_matrix,
+        overlap: Overlap,
+        *,
+        recentre: bool,
+        slices: NDArray[np.int64] | None = None,
+    ) -> NDArray[np.float32]:
         """Read new tissue.
 
         Parameters
@@ -87,6 +105,9 @@ class Reading:
             Which of them are the model's.
         recentre
             Whether the mean of each gene in the new tissue takes the place of its mean in the training tissue.
+        slices
+            ``(n,)`` number of each spot's slice, from 0: the new mean is then that of the spot's slice. The default
+            takes all spots for one slice.
 
         Returns
         -------
@@ -95,14 +116,14 @@ class Reading:
         rows: Any = counts
         if self.turn is None:
             values = self.stable(rows, overlap).toarray()
-            features = np.tile(self.mean.astype(np.float32), (rows.shape[0], 1))
-            features[:, overlap.used] = values - values.mean(axis=0) + self.mean[overlap.used] if recentre else values
+            level = np.zeros_like(self.mean) if self.within else self.mean
+            known = None if recentre else self.mean[overlap.used]
+            features = np.tile(level.astype(np.float32), (rows.shape[0], 1))
+            features[:, overlap.used] += less_mean(values, slices=slices, known=known)
             return features
         turn = self._turn(overlap.used)
         features = np.concatenate([self.stable(rows[some], overlap) @ turn for some in chunks(rows.shape[0])])
-        middle = features.mean(axis=0, dtype=np.float64) if recentre else self.mean[overlap.used] @ turn
-        result: NDArray[np.float32] = (features - middle).astype(np.float32)
-        return result
+        return less_mean(features, slices=slices, known=None if recentre else self.mean[overlap.used] @ turn)
 
     def _turn(self, used: NDArray[np.int64]) -> NDArray[np.float32]:
         r"""Axes for the genes that are there, so that the scores are what all genes would have given.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from semst._keys import ClusterKeys
 from semst._problems import Problems, listed
 from semst.pl._palette import PALETTE, pick_distinct
 
@@ -69,7 +70,7 @@ def stored_colors(table: AnnData, key: str, labels: pd.Categorical) -> list[str]
     """Colours that ``uns["{key}_colors"]`` holds, or None where they are missing, of another number, or no colours."""
     from matplotlib.colors import is_color_like, to_hex
 
-    stored = table.uns.get(f"{key}_colors")
+    stored = table.uns.get(ClusterKeys(key).colors)
     if stored is None or isinstance(stored, str) or len(stored) != len(labels.categories):
         return None
     colors = [str(color) for color in stored]
@@ -148,4 +149,4 @@ def keep_colors(table: AnnData, key: str, labels: pd.Categorical, colors: list[s
     """
     if table.is_view or (not replace and stored_colors(table, key, labels) is not None):
         return
-    table.uns[f"{key}_colors"] = list(colors)
+    table.uns[ClusterKeys(key).colors] = list(colors)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from semst._inputs import find_table, is_spatialdata
-from semst._keys import CLUSTER, DescriptionKeys
+from semst._keys import CLUSTER, IN_DESCRIPTION, DescriptionKeys
 from semst._problems import Problems, listed
 from semst.pl._colors import as_labels, assign_colors, reading_order
 
@@ -83,11 +83,10 @@ def describe(
     table = find_table(data, table_key=table_key, where=_WHERE)
     problems = Problems(_WHERE)
     names = read_names(table, key, problems, name="sdata" if is_spatialdata(data) else "adata")
-    if isinstance(n_terms, bool) or not isinstance(n_terms, int | np.integer) or n_terms < 1:
-        problems.add(f"n_terms must be a whole number of at least 1, got {n_terms!r}.")
+    problems.whole("n_terms", n_terms, least=1)
     problems.raise_if_any()
     assert names is not None  # for the type checker: missing is a problem, raised above
-    terms: pd.DataFrame = table.uns[DescriptionKeys(key).uns]["terms"]
+    terms: pd.DataFrame = table.uns[DescriptionKeys(key).uns][IN_DESCRIPTION.terms]
     colors = _colors(table, key)
     domains = list(dict.fromkeys([*(each for each in colors if each in names), *names]))
     columns = _columns(terms, names, domains, n_terms)
@@ -109,7 +108,7 @@ def describe(
 def has_description(table: AnnData, key: str) -> bool:
     """Tell whether :func:`semst.tl.describe` was run on these domains."""
     stored: Any = table.uns.get(DescriptionKeys(key).uns)
-    return hasattr(stored, "get") and "names" in stored and "terms" in stored
+    return hasattr(stored, "get") and IN_DESCRIPTION.names in stored and IN_DESCRIPTION.terms in stored
 
 
 def read_names(table: AnnData, key: str, problems: Problems, *, name: str) -> dict[str, str] | None:
@@ -133,7 +132,7 @@ def read_names(table: AnnData, key: str, problems: Problems, *, name: str) -> di
             f"It is left by `semst.tl.describe({name}, key={key!r})`."
         )
         return None
-    stored = table.uns[DescriptionKeys(key).uns]["names"]["name"]
+    stored = table.uns[DescriptionKeys(key).uns][IN_DESCRIPTION.names]["name"]
     return {str(domain): "" if words == _UNNAMED else str(words) for domain, words in stored.items()}
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from semst._keys import IN_LIBRARY
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
@@ -78,7 +80,7 @@ class Picture:
 
 def picture_of_library(library: dict[str, Any]) -> Picture | None:
     """Picture that ``scanpy.read_visium`` or :func:`semst.datasets.dlpfc` left in ``uns``, the sharper one first."""
-    images, factors = library.get("images", {}), library.get("scalefactors", {})
+    images, factors = library.get(IN_LIBRARY.images, {}), library.get(IN_LIBRARY.factors, {})
     for name in ("hires", "lowres"):
         factor = factors.get(f"tissue_{name}_scalef")
         if name not in images or factor is None:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from semst._inputs import find_table, is_spatialdata, read_coordinates
-from semst._keys import CLUSTER, SPATIAL, ModulationKeys
+from semst._keys import CLUSTER, IN_MODULATION, SPATIAL, ModulationKeys
 from semst._problems import Problems, listed
 from semst.pl._colors import as_labels, assign_colors, reading_order
 from semst.pl._domains import domains
@@ -119,8 +119,7 @@ def modulation(
     problems = Problems(_WHERE)
     name = "sdata" if is_spatialdata(data) else "adata"
     found = _read(table, key, problems, name=name)
-    if isinstance(n_genes, bool) or not isinstance(n_genes, int | np.integer) or n_genes < 1:
-        problems.add(f"n_genes must be a whole number of at least 1, got {n_genes!r}.")
+    problems.whole("n_genes", n_genes, least=1)
     coordinates = read_coordinates(data, table, problems, spatial_key=spatial_key, coordinate_system=coordinate_system)
     axes = None if ax is None else list(np.ravel(np.asarray(ax, dtype=object)))
     if axes is not None and len(axes) != _PANELS:
@@ -180,7 +179,7 @@ def _read(table: AnnData, key: str, problems: Problems, *, name: str) -> _Found 
     column = table.obs[key]
     labels = as_labels(column if isinstance(column.dtype, pd.CategoricalDtype) else column.astype(str))
     assert labels is not None  # for the type checker: text is never numbers
-    told = [str(domain) for domain in stored["domains"]]
+    told = [str(domain) for domain in stored[IN_MODULATION.domains]]
     categories = [str(category) for category in labels.categories]
     if not set(categories) <= set(told) and len(categories) != len(told):
         problems.add(
@@ -233,10 +232,10 @@ def _draw_boxes(ax: Axes, found: _Found) -> None:
     ax.set_ylim(len(found.names) - 0.4, -0.6)
     ax.autoscale_view(scaley=False)
     ax.set_xlim(left=0)
-    common = found.stored["constant"]
+    common = found.stored[IN_MODULATION.constant]
+    alpha, beta = float(common[IN_MODULATION.alpha]), float(common[IN_MODULATION.beta])
     ax.set_xlabel(
-        "size relative to the features\n"
-        f"(beyond what all spots have in common: α {float(common['alpha']):.2g}, β {float(common['beta']):.2g})",
+        f"size relative to the features\n(beyond what all spots have in common: α {alpha:.2g}, β {beta:.2g})",
         fontsize="small",
     )
     grey = "0.35"
@@ -265,14 +264,15 @@ def _draw_genes(ax: Axes, found: _Found, n_genes: int) -> None:
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[:].set_visible(False)
-    if "genes" not in found.stored:
-        reason = str(found.stored.get("why_no_genes", "no genes are stored"))
+    if IN_MODULATION.genes not in found.stored:
+        reason = str(found.stored.get(IN_MODULATION.why_no_genes, "no genes are stored"))
         ax.text(0.5, 0.5, f"Genes cannot be told:\n{reason}.", wrap=True, **_middle(), transform=ax.transAxes)
         return
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.patches import Patch, Rectangle
 
-    genes, influence, share = (np.asarray(found.stored[each]) for each in ("genes", "influence", "relative_share"))
+    stored = (IN_MODULATION.genes, IN_MODULATION.influence, IN_MODULATION.relative_share)
+    genes, influence, share = (np.asarray(found.stored[each]) for each in stored)
     shown = min(n_genes, genes.shape[1])
     strongest = max(float(np.abs(influence[found.rows, :shown]).max(initial=0)), 1e-12)
     scales = [LinearSegmentedColormap.from_list("", ["white", color]) for color in (_LESS, _MORE)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from semst._inputs import find_table, is_spatialdata
-from semst._keys import QUERY, SPATIAL, QueryKeys
+from semst._keys import IN_QUERY, QUERY, SPATIAL, QueryKeys
 from semst._problems import Problems, listed
 from semst.pl import _draw
 from semst.pl._scene import Scene, check_map_options, given_axes, new_axes, read_scene
@@ -104,8 +104,7 @@ def query(
     """
     table = find_table(data, table_key=table_key, where=_WHERE)
     problems = Problems(_WHERE)
-    if isinstance(n_genes, bool) or not isinstance(n_genes, int | np.integer) or n_genes < 0:
-        problems.add(f"n_genes must be a whole number of at least 0, got {n_genes!r}.")
+    problems.whole("n_genes", n_genes, least=0)
     called = "sdata" if is_spatialdata(data) else "adata"
     maps = _read(table, names, key, problems, name=called)
     axes = given_axes(ax, len(maps), problems, of="queries") if maps else None
@@ -177,10 +176,12 @@ def _read(table: AnnData, names: str | Sequence[str] | None, key: str, problems:
         else:
             entry = stored[found]
             # Of a set of genes the name says more than the list, which may be long.
-            words = str(entry["asked"])
-            words = words if len(entry["read_as"]) or ", " not in words else found.replace("_", " ")
+            words = str(entry[IN_QUERY.asked])
+            words = words if len(entry[IN_QUERY.read_as]) or ", " not in words else found.replace("_", " ")
             scores = table.obs[keys.score(found)].to_numpy(dtype=np.float64, na_value=np.nan)
-            maps.append(_Map(words, tuple(map(str, entry["genes"]["gene"])), float(entry["p_value"]), scores))
+            maps.append(
+                _Map(words, tuple(map(str, entry[IN_QUERY.genes]["gene"])), float(entry[IN_QUERY.p_value]), scores)
+            )
     return maps
 
 
@@ -189,7 +190,7 @@ def _find(asked: str, stored: Mapping[str, Any]) -> str | None:
     if asked in stored:
         return asked
     for name, entry in stored.items():
-        if _bare(asked) in {_bare(name), _bare(str(entry["asked"]))}:
+        if _bare(asked) in {_bare(name), _bare(str(entry[IN_QUERY.asked]))}:
             return name
     return None
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from semst._inputs import is_spatialdata, read_coordinates
+from semst._keys import SPATIAL
 from semst._problems import Problems, listed
 from semst.pl import _draw
 from semst.pl._image import Picture, View, images_in_system, picture_of_library, picture_of_spatialdata
@@ -146,7 +147,7 @@ def _coordinate_system(
     data: AnnData | SpatialData, table: AnnData, coordinate_system: str | None, *, where: str
 ) -> str | None:
     """Where annotated elements are placed; None where the coordinates come from ``obsm``."""
-    if not (is_spatialdata(data) and table.uns.get("spatialdata_attrs")):
+    if not (is_spatialdata(data) and table.uns.get(SPATIAL.attributes)):
         return None
     from semst._spatialdata import pick_coordinate_system
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from semst._inputs import find_table, is_spatialdata
-from semst._keys import CONTROL
+from semst._keys import CONTROL, IN_CONTROL
 from semst._problems import Problems, listed
 from semst.pl._palette import PALETTE
 
@@ -91,9 +91,9 @@ def semantic_control(
     problems = Problems(_WHERE)
     stored = _read(table, key, problems, name="sdata" if is_spatialdata(data) else "adata")
     problems.raise_if_any()
-    runs: pd.DataFrame = stored["runs"]
+    runs: pd.DataFrame = stored[IN_CONTROL.runs]
     measures = [measure for measure in _PANELS if measure in runs]
-    words = str(stored["verdict"])
+    words = str(stored[IN_CONTROL.verdict])
     axes = _new_axes(len(measures), words) if ax is None else list(ax)
     if len(axes) != len(measures):
         problems.add(f"ax must hold {len(measures)} Axes, one for each of {listed(measures)}; got {len(axes)}.")
@@ -107,16 +107,17 @@ def semantic_control(
 
 def _read(table: AnnData, key: str, problems: Problems, *, name: str) -> Mapping[str, pd.DataFrame]:
     stored = table.uns.get(key)
-    if not hasattr(stored, "get") or "runs" not in stored or "verdict" not in stored:
+    if not hasattr(stored, "get") or IN_CONTROL.runs not in stored or IN_CONTROL.verdict not in stored:
         problems.missing(
             f"no semantic control in uns[{key!r}]; uns has {listed(table.uns)}. "
             f"It is left by `semst.tl.semantic_control({name}, n_clusters=...)`."
         )
         return {}
-    lacking = [column for column in _REQUIRED if column not in stored["runs"]]
+    lacking = [column for column in _REQUIRED if column not in stored[IN_CONTROL.runs]]
     if lacking:
         problems.add(
-            f"uns[{key!r}]['runs'] lacks the columns {listed(lacking)}; run `semst.tl.semantic_control` again."
+            f"uns[{key!r}][{IN_CONTROL.runs!r}] lacks the columns {listed(lacking)}; "
+            "run `semst.tl.semantic_control` again."
         )
     return stored  # type: ignore[no-any-return]
 

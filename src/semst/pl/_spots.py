@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from semst._keys import SPATIAL, VISIUM
+from semst._keys import IN_LIBRARY, SPATIAL, VISIUM
 from semst._problems import Problems, listed
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def spot_diameter(
     if radii is not None:
         return 2 * radii
     if library is not None:
-        told = library.get("scalefactors", {}).get("spot_diameter_fullres")
+        told = library.get(IN_LIBRARY.factors, {}).get(IN_LIBRARY.diameter)
         if told is not None and np.isfinite(float(told)) and float(told) > 0:
             return float(told)
     pitch = visium_pitch(table, coordinates)
@@ -150,7 +150,7 @@ def _circle_radii(
 
     from semst._spatialdata import annotated_regions
 
-    attributes = table.uns["spatialdata_attrs"]
+    attributes = table.uns[SPATIAL.attributes]
     region_of = table.obs[attributes["region_key"]].astype(str).to_numpy()
     radii = np.full(table.n_obs, np.nan)
     for region in annotated_regions(table):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from semst._inputs import find_table, is_spatialdata
-from semst._keys import CLUSTER, ClusterKeys
+from semst._keys import CLUSTER, IN_CLUSTER, ClusterKeys
 from semst._problems import Problems, listed
 from semst.pl._palette import PALETTE
 
@@ -65,7 +65,7 @@ def stability(
     problems = Problems(_WHERE)
     uns = ClusterKeys(key).uns
     stored = table.uns.get(uns)
-    if not hasattr(stored, "get") or "stability" not in stored:
+    if not hasattr(stored, "get") or IN_CLUSTER.stability not in stored:
         name = "sdata" if is_spatialdata(data) else "adata"
         problems.missing(
             f"no stability in uns[{uns!r}]; uns has {listed(table.uns)}. "
@@ -73,13 +73,14 @@ def stability(
         )
     problems.raise_if_any()
     assert stored is not None  # for the type checker: missing is a problem, raised above
-    numbers = np.asarray(stored["stability"]["n_clusters"])
-    values = np.asarray(stored["stability"]["values"], dtype=np.float64)
-    chosen = int(stored["n_clusters"])
+    curve = stored[IN_CLUSTER.stability]
+    numbers = np.asarray(curve[IN_CLUSTER.n_clusters])
+    values = np.asarray(curve[IN_CLUSTER.values], dtype=np.float64)
+    chosen = int(stored[IN_CLUSTER.n_clusters])
     if values.ndim != 2 or len(values) != len(numbers) or chosen not in numbers:
         problems.add(
-            f"the curve in uns[{uns!r}]['stability'] needs a row of values for each of its numbers and {chosen} among "
-            f"them; got {values.shape} values for {numbers.tolist()}. Run `semst.tl.cluster` again."
+            f"the curve in uns[{uns!r}][{IN_CLUSTER.stability!r}] needs a row of values for each of its numbers and "
+            f"{chosen} among them; got {values.shape} values for {numbers.tolist()}. Run `semst.tl.cluster` again."
         )
     problems.raise_if_any()
     if ax is None:

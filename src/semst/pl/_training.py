@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from semst._inputs import find_table, is_spatialdata
-from semst._keys import CLUSTER, ClusterKeys
+from semst._keys import CLUSTER, IN_CLUSTER, ClusterKeys
 from semst._problems import Problems, listed
 from semst.pl._palette import PALETTE
 
@@ -95,7 +95,7 @@ def training(
 def _read_history(table: AnnData, key: str, problems: Problems, *, name: str) -> dict[str, NDArray[np.float64]]:
     """Values by term, the total first."""
     stored = table.uns.get(key)
-    history: Mapping[str, object] = stored.get("history", {}) if hasattr(stored, "get") else {}
+    history: Mapping[str, object] = stored.get(IN_CLUSTER.history, {}) if hasattr(stored, "get") else {}
     if _TOTAL not in history:
         problems.missing(
             f"no training history in uns[{key!r}]; uns has {listed(table.uns)}. "
@@ -106,7 +106,9 @@ def _read_history(table: AnnData, key: str, problems: Problems, *, name: str) ->
     terms = {term: np.asarray(history[term], dtype=np.float64) for term in names}
     shapes = {values.shape for values in terms.values()}
     if len(shapes) > 1 or terms[_TOTAL].ndim != 1 or terms[_TOTAL].size == 0:
-        problems.add(f"the terms of uns[{key!r}]['history'] must be of one length, at least 1; got shapes {shapes}.")
+        problems.add(
+            f"the terms of uns[{key!r}][{IN_CLUSTER.history!r}] must be of one length, at least 1; got shapes {shapes}."
+        )
     return terms
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from semst._inputs import check_names, read_counts
-from semst._problems import Problems, listed
+from semst._problems import Problems, is_whole, listed
 from semst._provenance import versions
 from semst.pp._pool import Weights, pool
 from semst.pp._prompts import N_TOP, default_min_spots, prompts
@@ -62,7 +62,7 @@ class SemanticsOptions:
             if value not in allowed and (name, value) != ("species", None):
                 faults.append(f"{name} must be one of {listed(allowed)}, got {value!r}.")
         for name, number in (("n_top", self.n_top), ("min_spots", self.min_spots)):
-            if number is not None and (not isinstance(number, int | np.integer) or number < 1):
+            if number is not None and not is_whole(number, least=1):
                 faults.append(f"{name} must be a whole number of at least 1, got {number!r}.")
         return faults + (self._faults_of_spots() if self.mode == "spots" else self._faults_of_genes())
 

@@ -227,23 +227,25 @@ def principal_components(
     -------
     ``(n_spots, d)`` float32 scores, divided by the standard deviation of the first, ``d <= n_components``.
     """
-    if slices is None:
-        scores, _, _ = principal_axes(values, n_components, random_state=random_state)
-    else:
-        d = max(min(n_components, min(values.shape) - 1), 1)
-        scores, _ = WithinSlices(values, slices).principal_axes(d, random_state=random_state)
+    scores, _, _ = principal_axes(values, n_components, random_state=random_state, slices=slices)
     spread = scores[:, 0].std()
     result: NDArray[np.float32] = (scores / (spread if spread > 0 else 1.0)).astype(np.float32)
     return result
 
 
 def principal_axes(
-    values: sparse.csr_matrix, n_components: int, *, random_state: int
+    values: sparse.csr_matrix, n_components: int, *, random_state: int, slices: NDArray[np.int64] | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
-    """Scores ``(n_spots, d)`` of principal components, the mean ``(n_genes,)``, and the axes ``(d, n_genes)``."""
+    """Scores ``(n_spots, d)`` of principal components, the mean ``(n_genes,)``, and the axes ``(d, n_genes)``.
+
+    Where slices are given, scores are those of values less the mean of their slice; the mean is that of all spots.
+    """
     from sklearn.decomposition import PCA
 
     d = max(min(n_components, min(values.shape) - 1), 1)
+    if slices is not None:
+        scores, axes = WithinSlices(values, slices).principal_axes(d, random_state=random_state)
+        return scores, np.asarray(values.mean(axis=0), dtype=np.float64).ravel(), axes
     # ARPACK works on the sparse matrix; it cannot give all components, for which small matrices are made dense.
     small = min(values.shape) <= max(d + 1, 100)
     solver = PCA(d, svd_solver="full" if small else "arpack", random_state=random_state)

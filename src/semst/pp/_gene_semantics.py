@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from semst._inputs import find_table
-from semst._keys import SEMANTICS, SemanticsKeys
+from semst._keys import IN_SEMANTICS, SEMANTICS, SemanticsKeys
 from semst._problems import Problems
 from semst._results import Data, check_key, target
 from semst.pp._compute_semantics import WHERE, Mode, SemanticsOptions, SemanticsResult, compute_gene_semantics
@@ -190,6 +191,13 @@ def gene_semantics(
     return written if copy else None
 
 
+def written_params(table: AnnData, key: str) -> dict[str, Any]:
+    """Read the parameters under which the semantics of that name were made; empty where nobody wrote them."""
+    stored = table.uns.get(SemanticsKeys(key).uns)
+    params = stored.get(IN_SEMANTICS.params) if isinstance(stored, Mapping) else None
+    return dict(params) if isinstance(params, Mapping) else {}
+
+
 def write_semantics(table: AnnData, result: SemanticsResult, *, key: str = SEMANTICS.base) -> None:
     """Write a result into ``obsm``, ``varm`` and ``uns`` of a table, in place of an earlier one of the same name."""
     keys = SemanticsKeys(key)
@@ -199,7 +207,11 @@ def write_semantics(table: AnnData, result: SemanticsResult, *, key: str = SEMAN
     elif keys.varm in table.varm:
         # Those of an earlier call would not belong to these spot vectors.
         del table.varm[keys.varm]
-    written: dict[str, Any] = {"params": result.params, "coverage": result.coverage, "versions": result.versions}
+    written: dict[str, Any] = {
+        IN_SEMANTICS.params: result.params,
+        "coverage": result.coverage,
+        "versions": result.versions,
+    }
     if result.center is not None:
         written["center"] = result.center
     table.uns[keys.uns] = written

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
 
-_EXACT_UP_TO = 20_000  # spots; above, neighbours in expression are searched approximately
-
 
 def on_hexagons(table: AnnData) -> bool:
     """Tell whether the spots lie on Visium's hexagons: in each row, every other column is used."""
@@ -136,8 +134,12 @@ def steps_around(graph: sparse.csr_matrix, spots: NDArray[np.int64], steps: int)
     return result
 
 
-def expression_graph(features: NDArray[np.float32], *, n_neighbors: int = 15, random_state: int) -> sparse.csr_matrix:
+def expression_graph(
+    features: NDArray[np.float32], *, n_neighbors: int = 15, random_state: int | None = None
+) -> sparse.csr_matrix:
     """Connect each spot with those of most similar expression, by cosine.
+
+    All pairs are compared: large tissue comes tile by tile.
 
     Parameters
     ----------
@@ -146,7 +148,7 @@ def expression_graph(features: NDArray[np.float32], *, n_neighbors: int = 15, ra
     n_neighbors
         At least 1; the paper's 14-15.
     random_state
-        Seed of the approximate search that is used above 20 000 spots.
+        Not read, since the search is exact; accepted for callers that still give it.
 
     Returns
     -------
@@ -156,19 +158,13 @@ def expression_graph(features: NDArray[np.float32], *, n_neighbors: int = 15, ra
     ----------
     Long et al., arXiv:2511.11380 (feature graph).
     """
+    from sklearn.neighbors import NearestNeighbors
+
     n = features.shape[0]
-    k = min(n_neighbors, n - 1)
     length = np.linalg.norm(features, axis=1, keepdims=True)
     unit = features / np.where(length > 0, length, 1)
-    if n <= _EXACT_UP_TO:
-        from sklearn.neighbors import NearestNeighbors
-
-        # On unit vectors the Euclidean order is the order by cosine.
-        index = NearestNeighbors(n_neighbors=k).fit(unit).kneighbors(return_distance=False)
-    else:
-        from pynndescent import NNDescent
-
-        index = NNDescent(unit, n_neighbors=k + 1, random_state=random_state).neighbor_graph[0][:, 1:]
+    # On unit vectors the Euclidean order is the order by cosine.
+    index = NearestNeighbors(n_neighbors=min(n_neighbors, n - 1)).fit(unit).kneighbors(return_distance=False)
     rows = np.repeat(np.arange(n), index.shape[1])
     ones = np.ones(rows.size, dtype=np.float32)
     return _binary(sparse.csr_matrix((ones, (rows, index.ravel())), shape=(n, n)))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import numpy as np
 from scipy import sparse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -16,6 +18,55 @@ Weights: TypeAlias = Literal["lognorm", "raw"]
 
 _COUNTS_PER_SPOT = 1e4
 _CHUNK = 4096  # spots; bounds the memory for weights and changes nothing else
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """Gene vectors, and how spots come to theirs.
+
+    Parameters
+    ----------
+    vectors
+        ``(n_genes, d)`` float32, rows of zeros for genes without one.
+    weights, n_top
+        As :func:`pool` takes them.
+    """
+
+    vectors: NDArray[np.float32]
+    weights: Weights = "lognorm"
+    n_top: int | None = None
+
+    @classmethod
+    def of(cls, vectors: NDArray[np.float32], params: Mapping[str, Any]) -> Pooling:
+        """Give that of vectors which :func:`semst.pp.gene_semantics` wrote with such parameters."""
+        n_top = params.get("n_top")
+        return cls(
+            vectors, cast("Weights", str(params.get("weights", "lognorm"))), None if n_top is None else int(n_top)
+        )
+
+    @cached_property
+    def known(self) -> NDArray[np.bool_]:
+        """``(n_genes,)``: genes that have a vector."""
+        return np.asarray(self.vectors.any(axis=1))
+
+    def of_spots(self, counts: sparse.csr_matrix) -> NDArray[np.float32]:
+        """Give spots their vectors by their counts ``(n_spots, n_genes)``: ``(n_spots, d)``."""
+        return pool(counts, self.vectors, self.known, weights=self.weights, n_top=self.n_top)
+
+    def shares(self, counts: sparse.csr_matrix) -> sparse.csr_matrix:
+        """Share of each gene in the vectors of such spots: ``(n_spots, n_genes)`` CSR, rows of sum 1 or empty.
+
+        Examples
+        --------
+        >>> counts = sparse.csr_matrix(np.array([[3.0, 1.0, 9.0]], dtype=np.float32))
+        >>> vectors = np.array([[1.0], [2.0], [0.0]], dtype=np.float32)
+        >>> Pooling(vectors, weights="raw").shares(counts).toarray().tolist()
+        [[0.75, 0.25, 0.0]]
+        """
+        weighted = _weighted(counts, self.known, self.weights, self.n_top)
+        total = np.asarray(weighted.sum(axis=1, dtype=np.float64)).ravel()
+        weighted.data = (weighted.data / np.repeat(total, np.diff(weighted.indptr))).astype(np.float32)
+        return weighted
 
 
 def pool(
@@ -58,9 +109,7 @@ def pool(
     """
     pooled = np.zeros((counts.shape[0], gene_vectors.shape[1]), dtype=np.float32)
     for start, chunk in _chunks(counts, chunk_size):
-        weighted = _known_weights(chunk, known, weights)
-        if n_top is not None:
-            weighted = top_entries(weighted, n_top)
+        weighted = _weighted(chunk, known, weights, n_top)
         total = np.asarray(weighted.sum(axis=1, dtype=np.float64)).ravel()
         total[total == 0] = 1.0
         sums = weighted @ gene_vectors
@@ -102,8 +151,10 @@ def _chunks(matrix: sparse.csr_matrix, size: int) -> Iterator[tuple[int, sparse.
         yield start, matrix[start : start + size]
 
 
-def _known_weights(chunk: sparse.csr_matrix, known: NDArray[np.bool_], weights: Weights) -> sparse.csr_matrix:
-    """Weights of a chunk of its own memory, entries of unknown genes removed."""
+def _weighted(
+    chunk: sparse.csr_matrix, known: NDArray[np.bool_], weights: Weights, n_top: int | None
+) -> sparse.csr_matrix:
+    """Weights of the genes in each spot, in memory of their own; none for unknown genes and those below the top."""
     values = chunk.data.astype(np.float32)
     if weights == "lognorm":
         total = np.asarray(chunk.sum(axis=1, dtype=np.float64)).ravel()
@@ -113,4 +164,4 @@ def _known_weights(chunk: sparse.csr_matrix, known: NDArray[np.bool_], weights: 
     values *= known[chunk.indices]
     weighted = sparse.csr_matrix((values, chunk.indices.copy(), chunk.indptr.copy()), shape=chunk.shape)
     weighted.eliminate_zeros()
-    return weighted
+    return weighted if n_top is None else top_entries(weighted, n_top)

@@ -14,7 +14,6 @@ from semst.pp._expression import (
     published_scaling,
     stabilise,
 )
-from semst.pp._slices import WithinSlices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,16 +69,10 @@ def reader(
         values: Any = stabilise(rows, transform, depth=depth, deviation=deviation)
         return values if genes.size == values.shape[1] else values[:, genes]
 
-    if slices is None:
-        scores, mean, axes = principal_axes(stable(counts), n_components, random_state=random_state)
-    else:
-        values = stable(counts)
-        d = max(min(n_components, min(values.shape) - 1), 1)
-        scores, axes = WithinSlices(values, slices).principal_axes(d, random_state=random_state)
-        mean = np.zeros(axes.shape[1])
+    scores, mean, axes = principal_axes(stable(counts), n_components, random_state=random_state, slices=slices)
     spread = float(scores[:, 0].std()) or 1.0
     turn = (axes.T / spread).astype(np.float32)
-    middle = (mean @ turn).astype(np.float32)
+    middle = (mean @ turn).astype(np.float32) if slices is None else np.float32(0)
 
     def read(rows: sparse.csr_matrix) -> NDArray[np.float32]:
         features: NDArray[np.float32] = stable(rows) @ turn - middle

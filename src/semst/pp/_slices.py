@@ -55,6 +55,24 @@ def centred(values: NDArray[np.float32], slices: NDArray[np.int64]) -> NDArray[n
     return result
 
 
+def less_mean(
+    values: NDArray[np.float32], *, slices: NDArray[np.int64] | None, known: NDArray[Any] | None = None
+) -> NDArray[np.float32]:
+    """Subtract from each row the mean of its slice, of all rows where there is one slice, or a mean that is known.
+
+    Examples
+    --------
+    >>> values = np.array([[1.0], [3.0], [8.0]], dtype=np.float32)
+    >>> [less_mean(values, slices=each).ravel().tolist() for each in (None, np.array([0, 0, 1]))]
+    [[-3.0, -1.0, 4.0], [-1.0, 1.0, 0.0]]
+    """
+    if known is None and slices is not None:
+        return centred(values, slices)
+    mean = values.mean(axis=0, dtype=np.float64) if known is None else known
+    result: NDArray[np.float32] = (values - mean).astype(np.float32, copy=False)
+    return result
+
+
 def side_by_side(places: NDArray[np.float64], slices: NDArray[np.int64]) -> NDArray[np.float64]:
     """Lay slices in a row, each in a square of its own whose area is its number of spots.
 

@@ -76,8 +76,7 @@ class ClusterOptions:
             value = getattr(self, name)
             if name in {"epochs", "n_clusters", "tiles_per_step"} and value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                problems.add(f"{name} must be a whole number of at least {least}, got {value!r}.")
+            problems.whole(name, value, least=least)
         if self.n_clusters is None and self.likelihood == "gaussian":
             problems.add("n_clusters is needed with likelihood='gaussian': it is only chosen by splitting raw counts.")
         check_key(self.key_added, problems)

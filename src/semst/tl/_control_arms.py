@@ -13,7 +13,6 @@ from tqdm.auto import tqdm
 
 from semst.metrics import agreement, chaos, pas
 from semst.pp._graphs import widen
-from semst.pp._pool import pool
 from semst.tl._consensus import indicator, majority
 from semst.tl._members import members
 from semst.tl._sections import Tissue, choose_genes
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from semst.pp._pool import Weights
+    from semst.pp._pool import Pooling
     from semst.tl._recipe import Recipe
 
 ARMS = ("semantics", "permuted", "none")
@@ -34,43 +33,6 @@ _COLUMNS = ("arm", "seed", "stability", "agreement", "held_out", "pas", "chaos",
 
 # Added to a seed, so that permutation and molecules are drawn apart from the training; the first is the benchmarks'.
 _PERMUTATION, _MOLECULES = 1000, 2000
-
-
-@dataclass(frozen=True)
-class Meaning:
-    """Gene vectors, and how spots come to theirs.
-
-    Parameters
-    ----------
-    vectors
-        ``(n_genes, d)`` float32, rows of zeros for genes without one.
-    weights, n_top
-        As in :func:`semst.pp._pool.pool`.
-    """
-
-    vectors: NDArray[np.float32]
-    weights: Weights = "lognorm"
-    n_top: int | None = None
-
-    @property
-    def known(self) -> NDArray[np.bool_]:
-        """``(n_genes,)``: genes that have a vector."""
-        known: NDArray[np.bool_] = (self.vectors != 0).any(axis=1)
-        return known
-
-    def permuted(self, seed: int) -> Meaning:
-        """Give each gene that has a vector the vector of another such gene, one to one.
-
-        As in any permutation a gene may draw its own; of however many genes, one does on average.
-        """
-        known = np.flatnonzero(self.known)
-        vectors = self.vectors.copy()
-        vectors[known] = vectors[np.random.default_rng(_PERMUTATION + seed).permutation(known)]
-        return replace(self, vectors=vectors)
-
-    def of_spots(self, counts: sparse.csr_matrix) -> NDArray[np.float32]:
-        """``(n_spots, d)``: the vectors of the genes, averaged in each spot by expression."""
-        return pool(counts, self.vectors, self.known, weights=self.weights, n_top=self.n_top)
 
 
 @dataclass(frozen=True)
@@ -86,7 +48,7 @@ class Setting:
     graph
         ``(n, n)`` CSR of ones: the spatial graph.
     meaning
-        True gene vectors.
+        True gene vectors, and how spots come to theirs.
     reference
         ``(n,)`` experts' labels, only for scoring; None where there are none.
     recipe, n_clusters, n_top_genes, held_out, device
@@ -96,7 +58,7 @@ class Setting:
     counts: sparse.csr_matrix
     coordinates: NDArray[np.float64]
     graph: sparse.csr_matrix
-    meaning: Meaning
+    meaning: Pooling
     reference: pd.Series | None
     recipe: Recipe
     n_clusters: int
@@ -120,7 +82,7 @@ def run_arms(setting: Setting, seeds: Sequence[int], *, progress: bool) -> pd.Da
                 setting.counts, setting.held_out, generator=np.random.default_rng(_MOLECULES + seed)
             )
             genes = choose_genes(training, setting.graph, setting.recipe, n_top_genes=setting.n_top_genes)
-            meanings = {"semantics": setting.meaning, "permuted": setting.meaning.permuted(seed), "none": None}
+            meanings = {"semantics": setting.meaning, "permuted": permuted(setting.meaning, seed), "none": None}
             for arm, meaning in meanings.items():
                 # Spots get their vectors from the molecules that are seen: all of them would tell of those held out.
                 semantics = None if meaning is None else meaning.of_spots(training)
@@ -131,6 +93,17 @@ def run_arms(setting: Setting, seeds: Sequence[int], *, progress: bool) -> pd.Da
                 bar.update()
     runs = pd.DataFrame(rows)
     return _ordered(runs.assign(**_alike(runs, similarity(partitions))))
+
+
+def permuted(meaning: Pooling, seed: int) -> Pooling:
+    """Give each gene that has a vector the vector of another such gene, one to one.
+
+    As in any permutation a gene may draw its own; of however many genes, one does on average.
+    """
+    known = np.flatnonzero(meaning.known)
+    vectors = meaning.vectors.copy()
+    vectors[known] = vectors[np.random.default_rng(_PERMUTATION + seed).permutation(known)]
+    return replace(meaning, vectors=vectors)
 
 
 def deal(

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.stats import false_discovery_control
 
 from semst._inputs import check_names, find_table, read_counts
-from semst._keys import CLUSTER, SEMANTICS, DescriptionKeys
+from semst._keys import CLUSTER, IN_DESCRIPTION, SEMANTICS, DescriptionKeys
 from semst._problems import Problems, listed
 from semst._provenance import versions
 from semst.pp._gene_semantics import write_semantics
@@ -138,8 +138,7 @@ def describe(
     if not 0 < fdr < 1:
         problems.add(f"fdr must lie between 0 and 1, got {fdr!r}.")
     for name, number, least in (("n_permutations", n_permutations, 9), ("random_state", random_state, 0)):
-        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
-            problems.add(f"{name} must be a whole number of at least {least}, got {number!r}.")
+        problems.whole(name, number, least=least)
     domains = _domains(table, key, problems)
     terms = _terms(vocabulary, organs, problems)
     counts = read_counts(table, problems, layer=layer)
@@ -176,7 +175,12 @@ def describe(
     }
     if space.fresh is not None:
         write_semantics(table, space.fresh, key=semantics_key)
-    table.uns[DescriptionKeys(key).uns] = {"names": names, "terms": account, "params": params, "versions": versions()}
+    table.uns[DescriptionKeys(key).uns] = {
+        IN_DESCRIPTION.names: names,
+        IN_DESCRIPTION.terms: account,
+        "params": params,
+        "versions": versions(),
+    }
     return account
 
 

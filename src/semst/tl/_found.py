@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from semst.pp._gene_semantics import written_params
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,6 +53,4 @@ def semantics_params(table: AnnData, key: str | None, fresh: SemanticsResult | N
     """Give the parameters under which the semantics of the spots were made, as far as they are known."""
     if fresh is not None:
         return dict(fresh.params)
-    stored = table.uns.get(key) if key is not None else None
-    params = stored.get("params") if isinstance(stored, Mapping) else None
-    return dict(params) if isinstance(params, Mapping) else {}
+    return {} if key is None else written_params(table, key)

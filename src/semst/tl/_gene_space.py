@@ -11,6 +11,7 @@ import numpy as np
 from semst._keys import SEMANTICS, SemanticsKeys
 from semst._problems import Problems, listed
 from semst.pp._compute_semantics import SemanticsOptions, SemanticsResult, compute_gene_semantics
+from semst.pp._gene_semantics import written_params
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -49,9 +50,7 @@ def gene_space(table: AnnData, key: str, problems: Problems, *, layer: str | Non
                 "run `semst.pp.gene_semantics` again."
             )
             return None
-        stored = table.uns.get(keys.uns)
-        params = stored.get("params", {}) if hasattr(stored, "get") else {}
-        return GeneSpace(vectors, str(params.get("source", "")))
+        return GeneSpace(vectors, str(written_params(table, key).get("source", "")))
     if key != SEMANTICS.base or keys.uns in table.uns:
         # With spot vectors of the same name there, writing gene vectors beside them would mix two things.
         problems.missing(

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
 
+from semst._keys import IN_MODULATION
 from semst.nn import normalised_adjacency
-from semst.pp._pool import _known_weights, pool, top_entries
+from semst.pp._gene_semantics import written_params
+from semst.pp._pool import Pooling
 from semst.pp._slices import centred
 from semst.tl._consensus import indicator
 from semst.tl._sections import rings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from anndata import AnnData
     from numpy.typing import NDArray
 
     from semst.nn._modulation import Modulation
     from semst.pp._compute_semantics import SemanticsResult
-    from semst.pp._pool import Weights
     from semst.tl._sections import Tissue
 
 TOP_GENES = 20
@@ -88,43 +90,34 @@ class Collected:
 
 
 @dataclass(frozen=True)
-class Pooling:
+class Pooled:
     """How the semantics of spots were made from those of genes.
 
     Parameters
     ----------
     counts
-        ``(n, g)`` float32 CSR.
-    vectors
-        ``(g, m)`` float32, zeros for genes without a vector.
-    weights, n_top
-        As :func:`semst.pp._pool.pool` takes them.
+        ``(n, g)`` float32 CSR: of which the spots' vectors were made.
+    pooling
+        Vectors of the genes, and the way from one to the other.
     """
 
     counts: sparse.csr_matrix
-    vectors: NDArray[np.float32]
-    weights: Weights
-    n_top: int | None
+    pooling: Pooling
 
     @property
-    def known(self) -> NDArray[np.bool_]:
-        """``(g,)``: genes with a vector."""
-        return np.asarray(self.vectors.any(axis=1))
+    def vectors(self) -> NDArray[np.float32]:
+        """``(g, m)`` of the genes."""
+        return self.pooling.vectors
 
-    def pool(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Pool the vectors of some spots again."""
-        chosen: Any = self.counts[rows]
-        return pool(chosen, self.vectors, self.known, weights=self.weights, n_top=self.n_top)
+    def again(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Make the vectors of some spots again."""
+        chosen: Any = self.counts
+        return self.pooling.of_spots(chosen[rows])
 
     def shares(self, rows: NDArray[np.int64]) -> sparse.csr_matrix:
         """Share of each gene in the vectors of some spots: ``(len(rows), g)`` CSR."""
-        chosen: Any = self.counts[rows]
-        weighted = _known_weights(chosen, self.known, self.weights)
-        if self.n_top is not None:
-            weighted = top_entries(weighted, self.n_top)
-        total = np.asarray(weighted.sum(axis=1, dtype=np.float64)).ravel()
-        weighted.data = (weighted.data / np.repeat(total, np.diff(weighted.indptr))).astype(np.float32)
-        return weighted
+        chosen: Any = self.counts
+        return self.pooling.shares(chosen[rows])
 
 
 def pooling_of(
@@ -135,7 +128,7 @@ def pooling_of(
     key: str,
     layer: str | None,
     fresh: SemanticsResult | None,
-) -> Pooling | str:
+) -> Pooled | str:
     """Find out how the semantics of the spots were made, or say in words why that cannot be told.
 
     Parameters
@@ -153,11 +146,9 @@ def pooling_of(
     fresh
         Semantics that were made just now.
     """
-    stored = table.uns.get(key)
-    written = stored.get("params") if isinstance(stored, Mapping) else None
-    params = fresh.params if fresh is not None else written
+    params = fresh.params if fresh is not None else written_params(table, key)
     vectors = fresh.gene_vectors if fresh is not None else table.varm.get(key)
-    if vectors is None or not isinstance(params, Mapping) or params.get("mode") != "genes":
+    if vectors is None or params.get("mode") != "genes":
         return f"obsm[{key!r}] was not made from vectors of genes by semst.pp.gene_semantics(mode='genes')"
     source = params.get("layer")
     if source != layer:
@@ -165,15 +156,9 @@ def pooling_of(
         if matrix is None:
             return f"the counts that obsm[{key!r}] was made from are gone"
         counts = sparse.csr_matrix(matrix, dtype=np.float32)
-    n_top = params.get("n_top")
-    found = Pooling(
-        counts,
-        np.asarray(vectors, dtype=np.float32),
-        cast("Weights", str(params.get("weights"))),
-        None if n_top is None else int(n_top),
-    )
+    found = Pooled(counts, Pooling.of(np.asarray(vectors, dtype=np.float32), params))
     rows = np.unique(np.linspace(0, len(semantics) - 1, _LOOKED_AT).astype(np.int64))
-    again = found.pool(rows) if found.vectors.shape[1] == semantics.shape[1] else None
+    again = found.again(rows) if found.vectors.shape[1] == semantics.shape[1] else None
     if again is None or not np.allclose(again, semantics[rows], rtol=1e-3, atol=1e-3 * np.abs(again).max()):
         return f"obsm[{key!r}] is no longer what varm[{key!r}] and the counts give; genes may have been filtered since"
     return found
@@ -212,7 +197,7 @@ class Smoother:
         return cls(matrix, np.asarray(matrix.sum(axis=1)).ravel(), max(float(spread.mean()), 1e-8))
 
 
-def influence(modulated: Modulated, labels: NDArray[np.int64], tissue: Tissue, pooling: Pooling) -> NDArray[np.float32]:
+def influence(modulated: Modulated, labels: NDArray[np.int64], tissue: Tissue, pooled: Pooled) -> NDArray[np.float32]:
     r"""Tell by how much each gene's vector moves the modulation of each domain.
 
     To first order, the share of a domain's squared modulation :math:`Q_d = \sum_{i \in d} m_i^2` that goes when the
@@ -235,7 +220,7 @@ def influence(modulated: Modulated, labels: NDArray[np.int64], tissue: Tissue, p
         ``(n,)`` from 0 without gaps.
     tissue
         Its graph and semantics.
-    pooling
+    pooled
         How the semantics were made.
 
     Returns
@@ -246,15 +231,15 @@ def influence(modulated: Modulated, labels: NDArray[np.int64], tissue: Tissue, p
     slices = np.zeros(labels.size, dtype=np.int64) if tissue.slices is None else tissue.slices
     members = indicator(slices)
     columns = [members, *(each.reach[:, None] * members for each in smoothers.values())]
-    everywhere = _total_shares(pooling, np.concatenate(columns, axis=1))
-    result = np.zeros((int(labels.max()) + 1, len(pooling.vectors)), dtype=np.float32)
+    everywhere = _total_shares(pooled, np.concatenate(columns, axis=1))
+    result = np.zeros((int(labels.max()) + 1, len(pooled.vectors)), dtype=np.float32)
     for domain, told in enumerate(result):
         spots = np.flatnonzero(labels == domain)
         squared = float(np.square(modulated.size[spots], dtype=np.float64).sum())
         if squared > 0:
             rows, pulls, means = _pulled(modulated, smoothers, spots, slices)
-            centring = np.einsum("gm,gm->g", everywhere @ means, pooling.vectors)
-            told[:] = (_along_genes(pooling, rows, pulls) - centring) / squared
+            centring = np.einsum("gm,gm->g", everywhere @ means, pooled.vectors)
+            told[:] = (_along_genes(pooled, rows, pulls) - centring) / squared
     return result
 
 
@@ -290,21 +275,21 @@ def _sums(values: NDArray[np.float32], slices: NDArray[np.int64], n_slices: int)
     return np.stack([values[slices == number].sum(axis=0, dtype=np.float64) for number in range(n_slices)])
 
 
-def _total_shares(pooling: Pooling, columns: NDArray[np.float32]) -> NDArray[np.float64]:
+def _total_shares(pooled: Pooled, columns: NDArray[np.float32]) -> NDArray[np.float64]:
     """Sum the shares of each gene over all spots, each spot counted as often as a column says."""
-    total = np.zeros((len(pooling.vectors), columns.shape[1]))
+    total = np.zeros((len(pooled.vectors), columns.shape[1]))
     for rows in _chunks(np.arange(len(columns))):
-        total += pooling.shares(rows).T @ columns[rows]
+        total += pooled.shares(rows).T @ columns[rows]
     return total
 
 
-def _along_genes(pooling: Pooling, rows: NDArray[np.int64], pulls: NDArray[np.float32]) -> NDArray[np.float64]:
+def _along_genes(pooled: Pooled, rows: NDArray[np.int64], pulls: NDArray[np.float32]) -> NDArray[np.float64]:
     r"""Compute :math:`\sum_i w_{ig} \, p_i \cdot e_g` for each gene, over some spots with a pull each."""
-    total = np.zeros(len(pooling.vectors))
+    total = np.zeros(len(pooled.vectors))
     for chunk, pull in zip(_chunks(rows), _chunks(pulls), strict=True):
-        shares = pooling.shares(chunk)
+        shares = pooled.shares(chunk)
         # All products at once and a look at those that count: faster than a sparse product of so many columns.
-        products = pull @ pooling.vectors.T
+        products = pull @ pooled.vectors.T
         spot = np.repeat(np.arange(len(chunk)), np.diff(shares.indptr))
         total += np.bincount(shares.indices, shares.data * products[spot, shares.indices], minlength=total.size)
     return total
@@ -315,7 +300,7 @@ def _chunks(values: NDArray[Any]) -> list[NDArray[Any]]:
 
 
 def facts(
-    modulated: Modulated, labels: NDArray[np.int64], tissue: Tissue, pooling: Pooling | str, *, names: NDArray[np.str_]
+    modulated: Modulated, labels: NDArray[np.int64], tissue: Tissue, pooled: Pooled | str, *, names: NDArray[np.str_]
 ) -> dict[str, Any]:
     """Gather what goes into ``uns``; see :func:`semst.tl.cluster`.
 
@@ -323,28 +308,31 @@ def facts(
     ----------
     modulated, labels, tissue
         As :func:`influence` takes them.
-    pooling
+    pooled
         How the semantics were made, or why that cannot be told.
     names
         ``(g,)`` of the genes.
     """
     sizes = np.bincount(labels)
     found: dict[str, Any] = {
-        "domains": np.array([str(number + 1) for number in range(sizes.size)], dtype=object),
-        "alpha": (np.bincount(labels, modulated.alpha) / sizes).astype(np.float32),
-        "beta": (np.bincount(labels, modulated.beta) / sizes).astype(np.float32),
-        "constant": {"alpha": modulated.constant_alpha, "beta": modulated.constant_beta},
+        IN_MODULATION.domains: np.array([str(number + 1) for number in range(sizes.size)], dtype=object),
+        IN_MODULATION.alpha: (np.bincount(labels, modulated.alpha) / sizes).astype(np.float32),
+        IN_MODULATION.beta: (np.bincount(labels, modulated.beta) / sizes).astype(np.float32),
+        IN_MODULATION.constant: {
+            IN_MODULATION.alpha: modulated.constant_alpha,
+            IN_MODULATION.beta: modulated.constant_beta,
+        },
     }
-    if isinstance(pooling, str):
-        return {**found, "why_no_genes": pooling}
-    told = influence(modulated, labels, tissue, pooling)
-    n_top = min(TOP_GENES, int(pooling.known.sum()))
+    if isinstance(pooled, str):
+        return {**found, IN_MODULATION.why_no_genes: pooled}
+    told = influence(modulated, labels, tissue, pooled)
+    n_top = min(TOP_GENES, int(pooled.pooling.known.sum()))
     order = np.argsort(-np.abs(told), axis=1, kind="stable")[:, :n_top]
-    shares = _total_shares(pooling, indicator(labels))
+    shares = _total_shares(pooled, indicator(labels))
     ratio = (shares / sizes) / np.maximum(shares.sum(axis=1, keepdims=True) / labels.size, 1e-12)
     return {
         **found,
-        "genes": names[order].astype(object),
-        "influence": np.take_along_axis(told, order, axis=1),
-        "relative_share": np.take_along_axis(ratio.T, order, axis=1).astype(np.float32),
+        IN_MODULATION.genes: names[order].astype(object),
+        IN_MODULATION.influence: np.take_along_axis(told, order, axis=1),
+        IN_MODULATION.relative_share: np.take_along_axis(ratio.T, order, axis=1).astype(np.float32),
     }

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from semst._inputs import check_names, find_table, read_coordinates, read_counts
-from semst._keys import QUERY, SEMANTICS, SPATIAL, QueryKeys
+from semst._keys import IN_QUERY, QUERY, SEMANTICS, SPATIAL, QueryKeys
 from semst._problems import Problems
 from semst._provenance import versions
 from semst._results import check_key
@@ -155,8 +155,7 @@ def query(
         ("n_neighbors", n_neighbors, 1),
         ("random_state", random_state, 0),
     ):
-        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
-            problems.add(f"{name} must be a whole number of at least {least}, got {number!r}.")
+        problems.whole(name, number, least=least)
     check_names(table, problems)
     if table.n_obs == 1:
         problems.add("at least 2 spots are needed to compare them, got 1.")
@@ -226,10 +225,10 @@ def _write(
     table.uns[keys.uns] = {
         **(dict(earlier) if hasattr(earlier, "keys") else {}),
         question.name: {
-            "asked": asked,
-            "p_value": found.coherence if _has_pattern(question) else math.nan,
-            "genes": genes,
-            "read_as": np.array(weighed.read_as, dtype=np.str_),
+            IN_QUERY.asked: asked,
+            IN_QUERY.p_value: found.coherence if _has_pattern(question) else math.nan,
+            IN_QUERY.genes: genes,
+            IN_QUERY.read_as: np.array(weighed.read_as, dtype=np.str_),
             "params": params,
             "versions": versions(),
         },

@@ -112,7 +112,7 @@ def section(
     graph = rings(tissue.graph, view.rings)
     adjacency = normalised_adjacency(graph)
     told = (adjacency @ torch.from_numpy(read)).numpy()[:, :GRAPH_COMPONENTS] if recipe.n_components else read
-    alike = expression_graph(told, n_neighbors=recipe.expression_neighbors, random_state=random_state)
+    alike = expression_graph(told, n_neighbors=recipe.expression_neighbors)
     return Section(
         features=torch.from_numpy(read),
         spatial=adjacency,

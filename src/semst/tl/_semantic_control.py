@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from semst._inputs import find_table
-from semst._keys import CONTROL, SEMANTICS, SPATIAL
-from semst._problems import Problems, listed
+from semst._keys import CONTROL, IN_CONTROL, SEMANTICS, SPATIAL
+from semst._problems import Problems, is_whole, listed
 from semst._provenance import versions
 from semst._results import Data, target
 from semst.pp._compute_semantics import SemanticsOptions, compute_gene_semantics
+from semst.pp._gene_semantics import written_params
 from semst.pp._graphs import spatial_graph
+from semst.pp._pool import Pooling
 from semst.tl._checks import ClusterOptions, check
-from semst.tl._control_arms import Meaning, Setting, run_arms
+from semst.tl._control_arms import Setting, run_arms
 from semst.tl._control_verdict import differences, verdict
 from semst.tl._device import pick_device
 from semst.tl._recipe import recipe_for
@@ -229,10 +231,10 @@ def semantic_control(
     data, table = target(data, table, copy=copy)
     table.uns[key_added] = {
         "params": options.params(),
-        "runs": runs,
+        IN_CONTROL.runs: runs,
         "differences": differences(runs),
         "answer": answer,
-        "verdict": words,
+        IN_CONTROL.verdict: words,
         "n_permuted": int(meaning.known.sum()),
         "device": str(chosen_device),
         "versions": versions(),
@@ -263,7 +265,7 @@ class ControlOptions:
         """Note values that are not allowed, but for those of :func:`semst.tl.cluster`, which are checked with it."""
         if self.n_clusters is None:
             problems.add("n_clusters must be a whole number of at least 2, got None; all arms need the same number.")
-        if isinstance(self.seeds, bool) or not isinstance(self.seeds, int | np.integer) or self.seeds < 2:
+        if not is_whole(self.seeds, least=2):
             problems.add(f"seeds must be a whole number of at least 2, got {self.seeds!r}; one run has no spread.")
         share = self.held_out
         if isinstance(share, bool) or not isinstance(share, float | np.floating) or not 0.01 <= share <= 0.5:
@@ -307,7 +309,7 @@ def _read_labels(table: AnnData, key: str | None, problems: Problems) -> pd.Seri
     return labels
 
 
-def _read_meaning(table: AnnData, options: ControlOptions, problems: Problems) -> Meaning | None:
+def _read_meaning(table: AnnData, options: ControlOptions, problems: Problems) -> Pooling | None:
     """Read gene vectors, and how they were pooled; None where they are still to be made."""
     key = options.semantics_key
     if key not in table.varm:
@@ -327,28 +329,26 @@ def _read_meaning(table: AnnData, options: ControlOptions, problems: Problems) -
     if vectors.ndim != 2 or not np.isfinite(vectors).all():
         problems.add(f"varm[{key!r}] must be a finite matrix (n_genes, d); run `semst.pp.gene_semantics` again.")
         return None
-    stored = table.uns.get(key)
-    params = stored.get("params", {}) if hasattr(stored, "get") else {}
+    params = written_params(table, key)
     readable = options.layer is None or options.layer in table.layers  # if not, that is noted elsewhere
-    if stored is not None and readable and params.get("layer") != options.layer:
+    if key in table.uns and readable and params.get("layer") != options.layer:
         source, wanted = (
             "X" if layer is None else f"layers[{layer!r}]" for layer in (params.get("layer"), options.layer)
         )
         problems.add(
             f"{key!r} was pooled from {source}, but the counts are those of {wanted}; give both the same `layer`."
         )
-    n_top = params.get("n_top")
-    return Meaning(vectors, params.get("weights", "lognorm"), None if n_top is None else int(n_top))
+    return Pooling.of(vectors, params)
 
 
-def _compute_meaning(table: AnnData, options: ControlOptions) -> Meaning:
+def _compute_meaning(table: AnnData, options: ControlOptions) -> Pooling:
     logger.info("no gene vectors in varm[%r]: those of semst.pp.gene_semantics by default are used.", SEMANTICS.base)
     computed = compute_gene_semantics(table, SemanticsOptions(layer=options.layer, progress=False))
     assert computed.gene_vectors is not None  # the default mode makes them
-    return Meaning(computed.gene_vectors)
+    return Pooling(computed.gene_vectors)
 
 
-def _check_enough(meaning: Meaning, counts: sparse.csr_matrix, options: ControlOptions) -> None:
+def _check_enough(meaning: Pooling, counts: sparse.csr_matrix, options: ControlOptions) -> None:
     """Raise where there is too little to permute, to hold out, or to measure."""
     problems = Problems(WHERE)
     n_spots, n_known = counts.shape[0], int(meaning.known.sum())

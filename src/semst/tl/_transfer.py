@@ -36,6 +36,7 @@ def transfer(
     table_key: str | None = None,
     spatial_key: str = SPATIAL.coordinates,
     coordinate_system: str | None = None,
+    batch_key: str | None = None,
     key_added: str = CLUSTER.base,
     copy: bool = False,
 ) -> Data | None:
@@ -52,7 +53,8 @@ def transfer(
     center
         Whether each gene's mean in this tissue takes the place of its mean in the training tissue. The default takes
         out what differs between slices in chemistry and depth, and asks that both hold about the same domains. Set it
-        to False for a piece of the same slice, or one that is known to lack some domains.
+        to False for a piece of the same slice, or one that is known to lack some domains; of a model that was trained
+        on several slices it then takes the mean over all of their spots.
     layer
         Key of ``layers`` with the counts; the default reads ``X``.
     min_coverage
@@ -65,6 +67,11 @@ def transfer(
         Key of ``obsm`` with the coordinates, ``(n_spots, 2)`` in any unit.
     coordinate_system
         For SpatialData: where the centroids are taken; the default is ``"global"``, or the only one.
+    batch_key
+        Key of ``obs`` that says which slice a spot belongs to, with at least 10 spots in each, where the tissue has
+        several; it need not be that of the training. No edge leads from one slice to another, and ``center`` takes each
+        slice by itself, so that the labels are those of slices that come one by one. The default takes all spots for
+        one slice.
     key_added
         Name of all that is written.
     copy
@@ -95,13 +102,13 @@ def transfer(
     FileNotFoundError
         If the folder holds no model.
     KeyError
-        If a layer, key, table or coordinate system is missing, or there are no coordinates, or no semantics of the kind
-        that the model was trained with.
+        If a layer, key, table or coordinate system is missing, ``batch_key`` is not in ``obs``, or there are no
+        coordinates, or no semantics of the kind that the model was trained with.
     ValueError
         If the folder is damaged; an argument is out of its range; names are duplicated; counts are negative, not whole
-        numbers, not finite, or missing from a spot; coordinates are not finite; semantics were made in another way than
-        those of the training; or fewer of the model's genes are there than ``min_coverage`` asks for. ``data`` is as it
-        was.
+        numbers, not finite, or missing from a spot; coordinates are not finite; a spot has no slice, a slice fewer than
+        10 spots, or a graph that is there edges between slices; semantics were made in another way than those of the
+        training; or fewer of the model's genes are there than ``min_coverage`` asks for. ``data`` is as it was.
 
     Notes
     -----
@@ -147,6 +154,7 @@ def transfer(
         table_key=table_key,
         spatial_key=spatial_key,
         coordinate_system=coordinate_system,
+        batch_key=batch_key,
     )
     best, confidence = _judged(kept, new, center=center)
     params = {
@@ -156,6 +164,7 @@ def transfer(
         "key_added": key_added,
         **({} if layer is None else {"layer": layer}),
         **({} if coordinate_system is None else {"coordinate_system": coordinate_system}),
+        **({} if batch_key is None else {"batch_key": batch_key}),
     }
 
     data, table = target(data, new.table, copy=copy)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from semst._keys import ClusterKeys, DescriptionKeys, ModulationKeys
+from semst._keys import IN_CLUSTER, ClusterKeys, DescriptionKeys, ModulationKeys
 from semst._provenance import versions
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def write_domains(
     table.obs[keys.confidence] = confidence
     _write_modulation(table, trained, ModulationKeys(keys.base))
     table.obsm[keys.obsm] = trained.latent
-    table.uns[keys.uns] = {**facts, "history": trained.history, "versions": versions()}
+    table.uns[keys.uns] = {**facts, IN_CLUSTER.history: trained.history, "versions": versions()}
     # Colours and names of domains that are no more.
     for gone in (keys.colors, DescriptionKeys(keys.base).uns):
         table.uns.pop(gone, None)
