@@ -18,10 +18,10 @@ from semst.pp._expression import morans_i, principal_components, select_genes, s
 from semst.pp._graphs import spatial_graph, steps_around, widen
 from semst.pp._reader import reader
 from semst.tl import _tissue_tiles
+from semst.tl._how import How
 from semst.tl._recipe import DEFAULT, View
 from semst.tl._sections import Tissue, features, rings, section
 from semst.tl._select import Bench, judge
-from semst.tl._setting import Setting
 from semst.tl._stability import stability
 from semst.tl._tissue_tiles import TissueTiles, dealt, extract
 from semst.tl._train import train
@@ -88,10 +88,8 @@ def test_tiles_give_what_the_whole_tissue_gives(tissue, convolution):
         read[spots], told[spots] = tile.own(tile.features), tile.semantics
     whole = section(tissue, view, read.numpy(), DEFAULT, likelihood="zinb", random_state=0)
     whole = whole.__class__(read, whole.spatial, normalised_adjacency(alike), whole.neighbours, whole.counts, told)
-    setting = Setting(
-        likelihood="zinb", convolution=convolution, device=torch.device("cpu"), random_state=0, progress=False
-    )
-    network = setting.network(50, tissue, DEFAULT, seed=0).eval()
+    how = How(likelihood="zinb", convolution=convolution, device=torch.device("cpu"), random_state=0, progress=False)
+    network = how.network(50, tissue, DEFAULT, seed=0).eval()
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     with torch.no_grad():

@@ -10,7 +10,7 @@ import torch
 from semst.nn._processes import ALONE, Processes
 from semst.pp._sample import is_large
 from semst.tl import _tissue_tiles
-from semst.tl._setting import Setting
+from semst.tl._how import How
 from semst.tl._train_tiles import train_tiles
 from semst.tl._train_whole import train_whole
 
@@ -48,7 +48,7 @@ def train(
     MemoryError
         If the memory of the GPU is not enough for the smallest tiles either, or several processes train together.
     """
-    setting = Setting(
+    how = How(
         likelihood=likelihood,
         convolution=convolution,
         device=device,
@@ -63,27 +63,27 @@ def train(
     while True:
         try:
             if tile is None:
-                return train_whole(tissue, recipe, setting)
-            return train_tiles(tissue, recipe, setting, tile=tile)
+                return train_whole(tissue, recipe, how)
+            return train_tiles(tissue, recipe, how, tile=tile)
         except torch.OutOfMemoryError as error:
-            tile = _smaller(tile, n, setting, error)
+            tile = _smaller(tile, n, how, error)
         # Outside of the handler nothing holds on to what the failed training had on the device.
         if device.type == "cuda":
             torch.cuda.empty_cache()
 
 
-def _smaller(tile: int | None, n: int, setting: Setting, error: torch.OutOfMemoryError) -> int:
+def _smaller(tile: int | None, n: int, how: How, error: torch.OutOfMemoryError) -> int:
     """Give the size of tiles to try after a training that ran out of memory."""
     smaller = min(_tissue_tiles.TILE, n // 2) if tile is None else tile // 2
     tried = f"all {n} spots at once" if tile is None else f"tiles of {tile} spots"
-    if smaller < _SMALLEST_TILE or setting.processes.size > 1:
+    if smaller < _SMALLEST_TILE or how.processes.size > 1:
         message = (
-            f"semst.tl.cluster: the memory of {setting.device} is not enough for {tried} ({_first_line(error)}). "
+            f"semst.tl.cluster: the memory of {how.device} is not enough for {tried} ({_first_line(error)}). "
             "Close other programs that use it, choose fewer genes (n_top_genes), or use device='cpu'."
         )
         raise MemoryError(message) from error
     logger.warning(
-        "the memory of %s is not enough for %s; training starts again on tiles of %d.", setting.device, tried, smaller
+        "the memory of %s is not enough for %s; training starts again on tiles of %d.", how.device, tried, smaller
     )
     return smaller
 

@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from semst.nn import Section, SemSTNetwork
+    from semst.tl._how import How
     from semst.tl._recipe import Recipe
     from semst.tl._sections import Tissue
-    from semst.tl._setting import Setting
 
 
-def train_tiles(tissue: Tissue, recipe: Recipe, setting: Setting, *, tile: int) -> Trained:
+def train_tiles(tissue: Tissue, recipe: Recipe, how: How, *, tile: int) -> Trained:
     """Do what :func:`semst.tl._train.train` does, on tiles of about ``tile`` spots.
 
     Several processes share the tiles of each step, and those that are read in the end.
     """
-    generators, processes = setting.generators(recipe), setting.processes
+    generators, processes = how.generators(recipe), how.processes
     n, width = tissue.counts.shape[0], recipe.latent_features
     latent = np.zeros((n, width * len(recipe.views)), dtype=np.float32)
-    tiles = dealt(tissue, setting.random_state, tile=tile)
+    tiles = dealt(tissue, how.random_state, tile=tile)
     adjacency = {n_rings: normalise(rings(tissue.graph, n_rings)) for n_rings in {view.rings for view in recipe.views}}
 
     def one(number: int) -> tuple[NDArray[np.float32] | None, dict[str, Any], SemSTNetwork]:
@@ -47,30 +47,30 @@ def train_tiles(tissue: Tissue, recipe: Recipe, setting: Setting, *, tile: int) 
             recipe,
             tiles=tiles,
             adjacency=adjacency[view.rings],
-            likelihood=setting.likelihood,
-            convolution=setting.convolution,
-            random_state=setting.random_state,
+            likelihood=how.likelihood,
+            convolution=how.convolution,
+            random_state=how.random_state,
         )
-        first = prepared[0].to(setting.device)
+        first = prepared[0].to(how.device)
         in_features = first.features.shape[1]
         seed = int(generator.integers(2**31))
         with one_at_a_time:
-            network = setting.network(in_features, tissue, recipe, seed=seed)
+            network = how.network(in_features, tissue, recipe, seed=seed)
         network.start_linear(first)
         processes.follow(network)
-        history = _learn(network, number, prepared, setting, generator=generator, on_tile=on_tile)
+        history = _learn(network, number, prepared, how, generator=generator, on_tile=on_tile)
         smoothed = None
         if recipe.smoothed:
             smoothed = np.zeros((n, min(max(recipe.member_components), in_features)), dtype=np.float32)
         written = latent[:, width * number : width * (number + 1)]
-        _read(network, prepared, setting, latent=written, smoothed=smoothed, on_tile=on_tile)
+        _read(network, prepared, how, latent=written, smoothed=smoothed, on_tile=on_tile)
         return smoothed, history, network
 
     one_at_a_time = Lock()
     looks = recipe.plan.epochs + len(processes.mine(len(tiles)))
     with (
-        tqdm(total=len(recipe.views) * looks, desc="semst", unit="tile", disable=not setting.progress) as bar,
-        workers(at_once=setting.device.type == "cpu" and processes.size == 1) as (submit, stop),
+        tqdm(total=len(recipe.views) * looks, desc="semst", unit="tile", disable=not how.progress) as bar,
+        workers(at_once=how.device.type == "cpu" and processes.size == 1) as (submit, stop),
     ):
 
         def on_tile() -> None:
@@ -95,7 +95,7 @@ def _learn(
     network: SemSTNetwork,
     number: int,
     tiles: TissueTiles,
-    setting: Setting,
+    how: How,
     *,
     generator: np.random.Generator,
     on_tile: Callable[[], object],
@@ -104,26 +104,26 @@ def _learn(
 
     The number of steps is that of small tissue, so that the cost of training does not depend on the size of the tissue.
     """
-    plan, checkpoint, processes = tiles.recipe.plan, setting.checkpoint, setting.processes
+    plan, checkpoint, processes = tiles.recipe.plan, how.checkpoint, how.processes
     if checkpoint is not None:
         history = processes.told(checkpoint.restore(number, network) if processes.rank == 0 else None)
         if history is not None:
             processes.follow(network)
             return history
     steps = [
-        (epoch * setting.tiles_per_step + part) % len(tiles)
+        (epoch * how.tiles_per_step + part) % len(tiles)
         for epoch in range(plan.epochs)
-        for part in processes.mine(setting.tiles_per_step)
+        for part in processes.mine(how.tiles_per_step)
     ]
-    sections = _prepared(tiles, steps, setting)
+    sections = _prepared(tiles, steps, how)
     history = descend(
         network,
         lambda _: next(sections),
         plan,
-        share=tiles.share().to(setting.device),
+        share=tiles.share().to(how.device),
         generator=generator,
         after=lambda _: on_tile(),
-        sections_per_step=setting.tiles_per_step,
+        sections_per_step=how.tiles_per_step,
         processes=processes,
     )
     if checkpoint is not None and processes.rank == 0:
@@ -134,7 +134,7 @@ def _learn(
 def _read(
     network: SemSTNetwork,
     tiles: TissueTiles,
-    setting: Setting,
+    how: How,
     *,
     latent: NDArray[np.float32],
     smoothed: NDArray[np.float32] | None,
@@ -148,7 +148,7 @@ def _read(
         Trained.
     tiles
         Of the view that the network reads.
-    setting
+    how
         How it was trained.
     latent
         ``(n, d)``: written.
@@ -159,8 +159,8 @@ def _read(
     """
     network.eval()
     turn = _leading(_around(tiles[0]), 0 if smoothed is None else smoothed.shape[1])
-    numbers = setting.processes.mine(len(tiles))
-    for number, section in zip(numbers, _prepared(tiles, numbers, setting), strict=True):
+    numbers = how.processes.mine(len(tiles))
+    for number, section in zip(numbers, _prepared(tiles, numbers, how), strict=True):
         spots = tiles.spots[number]
         if smoothed is not None:
             smoothed[spots] = _around(section) @ turn
@@ -172,13 +172,13 @@ def _read(
         on_tile()
 
 
-def _prepared(tiles: TissueTiles, numbers: Iterable[int], setting: Setting) -> Iterator[Section]:
+def _prepared(tiles: TissueTiles, numbers: Iterable[int], how: How) -> Iterator[Section]:
     """Give tiles on the device; a GPU has the next one prepared while it works."""
 
     def prepare(number: int) -> Section:
-        return tiles[number].to(setting.device)
+        return tiles[number].to(how.device)
 
-    return map(prepare, numbers) if setting.device.type == "cpu" else ahead(prepare, numbers)
+    return map(prepare, numbers) if how.device.type == "cpu" else ahead(prepare, numbers)
 
 
 def _around(section: Section) -> NDArray[np.float32]:

@@ -25,25 +25,23 @@ if TYPE_CHECKING:
     from semst.nn import Plan, Section, SemSTNetwork
     from semst.nn._modulation import Modulation
     from semst.tl._checkpoint import Checkpoint
+    from semst.tl._how import How
     from semst.tl._recipe import Recipe
     from semst.tl._sections import Tissue
-    from semst.tl._setting import Setting
 
     _Result: TypeAlias = tuple[Fitted, Modulation | None]
 
 
-def train_whole(tissue: Tissue, recipe: Recipe, setting: Setting) -> Trained:
+def train_whole(tissue: Tissue, recipe: Recipe, how: How) -> Trained:
     """Do what :func:`semst.tl._train.train` does, each step on all spots; several processes do all of it each."""
-    sections, device, checkpoint = _sections(tissue, recipe, setting), setting.device, setting.checkpoint
+    sections, device, checkpoint = _sections(tissue, recipe, how), how.device, how.checkpoint
     smoothed: list[NDArray[np.float32]] = []
     fits: list[Fitted] = []
     collected = Collected()
     networks: list[SemSTNetwork] = []
     waiting: deque[Future[_Result]] = deque()
     with (
-        tqdm(
-            total=len(recipe.views) * recipe.plan.epochs, desc="semst", unit="epoch", disable=not setting.progress
-        ) as bar,
+        tqdm(total=len(recipe.views) * recipe.plan.epochs, desc="semst", unit="epoch", disable=not how.progress) as bar,
         workers(at_once=device.type == "cpu") as (submit, stop),
     ):
 
@@ -59,11 +57,11 @@ def train_whole(tissue: Tissue, recipe: Recipe, setting: Setting) -> Trained:
                 collected.add(seen, rings=recipe.views[len(fits)].rings)
             fits.append(fitted)
 
-        for each, generator in zip(sections, setting.generators(recipe), strict=True):
+        for each, generator in zip(sections, how.generators(recipe), strict=True):
             if recipe.smoothed:
                 smoothed.append((each.spatial @ each.features).numpy())
             seed = int(generator.integers(2**31))
-            network = setting.network(each.features.shape[1], tissue, recipe, seed=seed)
+            network = how.network(each.features.shape[1], tissue, recipe, seed=seed)
             prepared = each.to(device)
             network.start_linear(prepared)
             networks.append(network)
@@ -112,9 +110,9 @@ def _resume(
     return fitted
 
 
-def _sections(tissue: Tissue, recipe: Recipe, setting: Setting) -> Iterator[Section]:
+def _sections(tissue: Tissue, recipe: Recipe, how: How) -> Iterator[Section]:
     """Prepare one view after the other; those that transform the counts alike share their features."""
-    likelihood, random_state = setting.likelihood, setting.random_state
+    likelihood, random_state = how.likelihood, how.random_state
     done = {}
     for view in recipe.views:
         if view.transform not in done:

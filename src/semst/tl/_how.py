@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class How:
     """How networks are trained, whatever the tissue; :func:`semst.tl.cluster` documents what it hands on.
 
     Parameters
