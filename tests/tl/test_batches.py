@@ -206,7 +206,9 @@ def test_what_meaning_did_is_told_within_slices(pair, slices):
     assert np.isfinite(told["influence"]).all()
     tissue = _tissue(table, slices)
     # The way from semantics to what networks read, and its unit, are those of a section.
-    read = section(tissue, View("log", 1), np.zeros((table.n_obs, 50), np.float32), DEFAULT, **HOW).semantics.numpy()
+    read = section(
+        tissue, View("log", 1), np.zeros((table.n_obs, 50), np.float32), DEFAULT, likelihood="zinb"
+    ).semantics.numpy()
     smoother = Smoother.of(tissue, 1)
     by_hand = centred(smoother.matrix @ centred(tissue.semantics, slices), slices) / smoother.unit
     np.testing.assert_allclose(read, by_hand, rtol=1e-3, atol=1e-4)
@@ -322,7 +324,7 @@ def test_one_tile_of_several_slices_is_their_section(pair, slices, likelihood):
     tissue, how = _tissue(table, slices), {**HOW, "likelihood": likelihood}
     view = View("sqrt", 1)
     read = features(tissue, view.transform, DEFAULT, **how)
-    expected = section(tissue, view, read, DEFAULT, **how)
+    expected = section(tissue, view, read, DEFAULT, likelihood=likelihood)
     tiles = TissueTiles(
         tissue,
         view,

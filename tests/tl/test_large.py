@@ -62,7 +62,7 @@ def test_one_tile_is_the_section_itself(tissue):
     """With no other tile nothing is cut: the two ways of preparing a tissue agree."""
     for view in (View("scaled", 2), View("sqrt", 1)):
         read = features(tissue, view.transform, DEFAULT, likelihood="zinb", random_state=0)
-        expected = section(tissue, view, read, DEFAULT, likelihood="zinb", random_state=0)
+        expected = section(tissue, view, read, DEFAULT, likelihood="zinb")
         (found,) = make_tiles(tissue, view)
         torch.testing.assert_close(found.features, expected.features, rtol=1e-3, atol=1e-4)
         torch.testing.assert_close(found.semantics, expected.semantics, rtol=1e-3, atol=1e-4)
@@ -86,7 +86,7 @@ def test_tiles_give_what_the_whole_tissue_gives(tissue, convolution):
     for spots, tile in zip(tiles.spots, parts, strict=True):
         alike[np.ix_(spots, spots)] = tile.expression.to_dense().numpy()
         read[spots], told[spots] = tile.own(tile.features), tile.semantics
-    whole = section(tissue, view, read.numpy(), DEFAULT, likelihood="zinb", random_state=0)
+    whole = section(tissue, view, read.numpy(), DEFAULT, likelihood="zinb")
     whole = whole.__class__(read, whole.spatial, normalised_adjacency(alike), whole.neighbours, whole.counts, told)
     how = How(likelihood="zinb", convolution=convolution, device=torch.device("cpu"), random_state=0, progress=False)
     network = how.network(50, tissue, DEFAULT, seed=0).eval()

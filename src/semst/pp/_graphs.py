@@ -134,9 +134,7 @@ def steps_around(graph: sparse.csr_matrix, spots: NDArray[np.int64], steps: int)
     return result
 
 
-def expression_graph(
-    features: NDArray[np.float32], *, n_neighbors: int = 15, random_state: int | None = None
-) -> sparse.csr_matrix:
+def expression_graph(features: NDArray[np.float32], *, n_neighbors: int = 15) -> sparse.csr_matrix:
     """Connect each spot with those of most similar expression, by cosine.
 
     All pairs are compared: large tissue comes tile by tile.
@@ -147,8 +145,6 @@ def expression_graph(
         ``(n_spots, d)``.
     n_neighbors
         At least 1; the paper's 14-15.
-    random_state
-        Not read, since the search is exact; accepted for callers that still give it.
 
     Returns
     -------

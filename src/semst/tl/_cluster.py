@@ -9,7 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from semst._inputs import find_table
-from semst._keys import CLUSTER, SEMANTICS, SPATIAL, ClusterKeys
+from semst._keys import CLUSTER, IN_CLUSTER, SEMANTICS, SPATIAL, ClusterKeys, ModulationKeys
 from semst._problems import Problems
 from semst._results import Data, target
 from semst.pp._compute_semantics import SemanticsOptions, SemanticsResult, compute_gene_semantics
@@ -347,15 +347,15 @@ def run(
     facts: dict[str, Any] = {
         "params": options.params(),
         "score": judge(labels, **vars(bench)),
-        "n_clusters": n_clusters,
+        IN_CLUSTER.n_clusters: n_clusters,
         "n_partitions": len(partitions),
         "n_genes": int(genes.size),
         "device": str(chosen_device),
     }
     if curve is not None:
-        facts["stability"] = {"n_clusters": curve.n_clusters, "values": curve.values}
+        facts[IN_CLUSTER.stability] = {IN_CLUSTER.n_clusters: curve.n_clusters, IN_CLUSTER.values: curve.values}
     if modulation is not None:
-        facts["modulation"] = modulation
+        facts[ModulationKeys().uns] = modulation
     write_domains(table, numbers, agreement(labels, partitions), trained, facts, ClusterKeys(options.key_added))
     return data if copy else None
 

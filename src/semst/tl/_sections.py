@@ -101,7 +101,6 @@ def section(
     recipe: Recipe,
     *,
     likelihood: Likelihood,
-    random_state: int,
 ) -> Section:
     """Prepare the section of one view around the :func:`features` of its transformation.
 

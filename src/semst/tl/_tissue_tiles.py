@@ -105,7 +105,6 @@ class TissueTiles:
         self.tissue, self.recipe, self.spots, self.adjacency = tissue, recipe, tiles, adjacency
         # The plain mean of SAGE also asks the outermost spots how many neighbours they have.
         self._hops = 3 if convolution == "sage" else 2
-        self._random_state = random_state
         self._alike: dict[int, torch.Tensor] = {}
         self._counts: Any = tissue.counts
         chosen = sample(len(adjacency.indptr) - 1, random_state)
@@ -195,9 +194,7 @@ class TissueTiles:
         if number not in self._alike:
             linear = self.recipe.n_components > 0
             told = (spatial @ features[:, :GRAPH_COMPONENTS] if linear else features).numpy()[inner]
-            graph = expression_graph(
-                told, n_neighbors=self.recipe.expression_neighbors, random_state=self._random_state
-            )
+            graph = expression_graph(told, n_neighbors=self.recipe.expression_neighbors)
             self._alike[number] = normalised_adjacency(graph)
         return self._alike[number]
 

@@ -119,4 +119,4 @@ def _sections(tissue: Tissue, recipe: Recipe, how: How) -> Iterator[Section]:
             done[view.transform] = features(
                 tissue, view.transform, recipe, likelihood=likelihood, random_state=random_state
             )
-        yield section(tissue, view, done[view.transform], recipe, likelihood=likelihood, random_state=random_state)
+        yield section(tissue, view, done[view.transform], recipe, likelihood=likelihood)
