@@ -20,14 +20,19 @@ if TYPE_CHECKING:
     from semst.tl._sections import Tissue
 
 
+def _launched() -> bool:
+    """Tell whether torchrun started this process; some builds of torch know no other processes."""
+    return distributed.is_available() and distributed.is_torchelastic_launched()
+
+
 def own_gpu() -> str:
     """Name a GPU: of the processes that torchrun starts on a machine each has one of its own."""
-    return f"cuda:{os.environ['LOCAL_RANK']}" if distributed.is_torchelastic_launched() else "cuda"
+    return f"cuda:{os.environ['LOCAL_RANK']}" if _launched() else "cuda"
 
 
 def rank() -> int:
     """Give the number of this process among all that work together, from 0."""
-    return int(os.environ["RANK"]) if distributed.is_torchelastic_launched() else 0
+    return int(os.environ["RANK"]) if _launched() else 0
 
 
 def join() -> Processes:
@@ -36,10 +41,8 @@ def join() -> Processes:
     A process group that is there already is used as it is; else one is made, which ends with the process: gloo carries
     what lies in main memory, NCCL what lies on GPUs.
     """
-    if not distributed.is_available():
-        return ALONE
-    if not distributed.is_initialized():
-        if not distributed.is_torchelastic_launched():
+    if not (distributed.is_available() and distributed.is_initialized()):
+        if not _launched():
             return ALONE
         distributed.init_process_group("cpu:gloo,cuda:nccl" if distributed.is_nccl_available() else "gloo")
         atexit.register(_leave)
