@@ -97,7 +97,7 @@ last column compares sizes alone. Up to 20 000 cells networks are trained on the
 
 ## Exponent of cost over size
 
-1 is linear. A line through all sizes mixes the two ways of training and takes in what every run pays (imports, 240
+1 is linear. A line through all sizes mixes the two ways of training and takes in what every run pays (imports, 80
 steps of training, mixtures of a sample); the second column is what a larger tissue adds.
 
 {exponents(table)}

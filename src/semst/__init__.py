@@ -31,7 +31,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 (modules)
 
 
 def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(__all__))
+    return sorted(__all__)
 
 
 register_accessor()

@@ -169,7 +169,8 @@ def read_coordinates(
     data, table
         What the user handed in, and its table.
     problems
-        Collects: no coordinates, wrong shape, NaN or infinite values, a table that does not match its element.
+        Collects: no coordinates, wrong shape, NaN or infinite values, one place for all spots, a table that does not
+        match its element.
     spatial_key
         Key in ``table.obsm``.
     coordinate_system
@@ -209,4 +210,6 @@ def read_coordinates(
             f"{bad.size} spots have NaN or infinite coordinates ({listed(table.obs_names[bad], limit=3)}); "
             "remove them or mend their coordinates."
         )
+    elif len(coordinates) > 1 and not np.ptp(coordinates, axis=0).any():
+        problems.add(f"all spots lie in one place in {source}; domains need to know which spots lie beside each other.")
     return coordinates

@@ -307,6 +307,13 @@ def test_names_of_another_species_with_a_table_of_their_own():
 # Vectors of texts
 
 
+def test_names_that_are_hardly_any_genes_warn(caplog):
+    with caplog.at_level(logging.WARNING, logger="semst"):
+        gene_semantics(tissue(genes=["MBP", *map(str, range(7))]), progress=False)
+    assert "1 of 8 genes (12.5 %)" in caplog.text
+    assert "Are var_names gene symbols or Ensembl identifiers" in caplog.text
+
+
 def test_gene_texts_are_read_by_the_encoder(tmp_path, caplog):
     adata = tissue()
     texts = {"MBP": "AAA", "SNAP25": "B", "GFAP": "AB"}

@@ -13,7 +13,8 @@ import pytest
 
 import semst
 from semst._problems import InputError
-from semst.tl import _checkpoint
+from semst.pp import _sample
+from semst.tl import _checkpoint, _tissue_tiles
 
 OPTIONS = {"n_clusters": 3, "epochs": 4, "progress": False}
 
@@ -123,3 +124,17 @@ def test_killed_in_the_middle(tmp_path):
     assert len(list((tmp_path / "run").glob("*.safetensors"))) < 8
     subprocess.run(call("run", "again.csv"), check=True, env=environment)
     assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+def test_how_many_tiles_a_step_takes_belongs_to_the_run(adata, tmp_path, monkeypatch):
+    """On large tissue alone, and as it comes out: one tile is what is taken where nothing is asked."""
+    clustered(adata, checkpoint=tmp_path / "small")
+    clustered(adata, checkpoint=tmp_path / "small", tiles_per_step=2)
+    monkeypatch.setattr(_sample, "ENOUGH", 100)
+    monkeypatch.setattr(_tissue_tiles, "ENOUGH", 100)
+    monkeypatch.setattr(_tissue_tiles, "TILE", 50)
+    first = clustered(adata, checkpoint=tmp_path / "large")
+    again = clustered(adata, checkpoint=tmp_path / "large", tiles_per_step=1)
+    np.testing.assert_array_equal(first.obsm["X_semst"], again.obsm["X_semst"])
+    with pytest.raises(InputError, match="networks of another run"):
+        clustered(adata, checkpoint=tmp_path / "large", tiles_per_step=2)

@@ -167,3 +167,15 @@ def _assert_same(adata: ad.AnnData, before: ad.AnnData) -> None:
         assert list(getattr(adata, name)) == list(getattr(before, name))
     for key in before.obsm:
         np.testing.assert_array_equal(adata.obsm[key], before.obsm[key])
+
+
+def test_too_few_spots(original):
+    with pytest.raises(ValueError, match="9 spots are too few; domains are sought in at least 10"):
+        semst.tl.cluster(original[:9].copy(), n_clusters=2, progress=False)
+
+
+def test_all_spots_in_one_place(original):
+    adata = original.copy()
+    adata.obsm["spatial"] = np.zeros((adata.n_obs, 2))
+    with pytest.raises(ValueError, match=r"all spots lie in one place in obsm\['spatial'\]"):
+        semst.tl.cluster(adata, n_clusters=2, progress=False)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("semst")
 
+_FEW = 0.5  # of the names: where fewer are recognised they are likely to be no gene symbols
+
 Mode: TypeAlias = Literal["genes", "spots"]
 WHERE = "semst.pp.gene_semantics"
 
@@ -232,7 +234,9 @@ def _coverage(counts: sparse.csr_matrix, match: Match) -> dict[str, Any]:
 
 
 def _report(coverage: dict[str, Any], *, wherefore: str) -> None:
-    logger.info(
+    few = coverage["n_recognised"] < _FEW * coverage["n_genes"]
+    logger.log(
+        logging.WARNING if few else logging.INFO,
         "gene_semantics: %s of %s genes (%.1f %%), which carry %.1f %% of the counts, %s; "
         "%s are recognised, %s ambiguous (%s), %s unknown (%s).",
         coverage["n_with_vector"],
@@ -246,8 +250,15 @@ def _report(coverage: dict[str, Any], *, wherefore: str) -> None:
         coverage["n_unknown"],
         listed(coverage["unknown"], limit=3),
     )
+    if few:
+        logger.warning(
+            "gene_semantics: few names are recognised. Are var_names gene symbols or Ensembl identifiers of human or "
+            "mouse? Else put such names there, name the species, or bring vectors of your own (`vectors`)."
+        )
     if coverage["n_spots_without"]:
-        logger.warning("gene_semantics: %s spots express none of these genes.", coverage["n_spots_without"])
+        logger.warning(
+            "gene_semantics: %s spots express none of the genes that have a vector.", coverage["n_spots_without"]
+        )
 
 
 def _params(options: SemanticsOptions, **applied: str | int | None) -> dict[str, str | int]:

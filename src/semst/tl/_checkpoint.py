@@ -12,6 +12,7 @@ import torch
 
 from semst._problems import Problems
 from semst._provenance import versions
+from semst.pp._sample import is_large
 
 if TYPE_CHECKING:
     import os
@@ -123,7 +124,12 @@ def fingerprint(
 
 
 def open_checkpoint(
-    folder: str | os.PathLike[str], options: ClusterOptions, tissue: Tissue, device: torch.device
+    folder: str | os.PathLike[str],
+    options: ClusterOptions,
+    tissue: Tissue,
+    device: torch.device,
+    *,
+    tiles_per_step: int,
 ) -> Checkpoint:
     """Open the folder for this very run.
 
@@ -132,20 +138,29 @@ def open_checkpoint(
     ValueError
         If it is the folder of another one.
     """
-    opened = Checkpoint(folder, run_of(options, tissue, device))
+    opened = Checkpoint(folder, run_of(options, tissue, device, tiles_per_step=tiles_per_step))
     problems = Problems("semst.tl.cluster")
     opened.check(problems)
     problems.raise_if_any()
     return opened
 
 
-def run_of(options: ClusterOptions, tissue: Tissue, device: torch.device) -> str:
-    """Fingerprint of a training: calls that train the same networks have the same."""
+def run_of(options: ClusterOptions, tissue: Tissue, device: torch.device, *, tiles_per_step: int) -> str:
+    """Fingerprint of a training: calls that train the same networks have the same.
+
+    Parameters
+    ----------
+    options, tissue, device
+        Of the call.
+    tiles_per_step
+        As it is, whatever was asked for: it follows the number of processes, and small tissue has no tiles.
+    """
     # What comes after the training may change: the number of domains, how they are cut, and where they are written.
-    after = {"n_clusters", "partition", "refine", "key_added", "device"}
+    after = {"n_clusters", "partition", "refine", "key_added"}
     told = {name: value for name, value in options.params().items() if name not in after}
+    tiles = tiles_per_step if is_large(tissue.counts.shape[0]) else 0
     return fingerprint(
-        {**told, "device": device.type},
+        {**told, "device": device.type, "tiles_per_step": tiles},
         counts=tissue.counts,
         graph=tissue.graph,
         arrays={

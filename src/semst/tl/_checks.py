@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("semst")
 
-FEWEST_SPOTS = 10  # of a slice: of fewer the mean of a gene says nothing
+FEWEST_SPOTS = 10  # of a tissue, and of a slice: of fewer the mean of a gene says nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +120,8 @@ def check(data: AnnData | SpatialData, table: AnnData, options: ClusterOptions, 
     fewest = 4 if options.n_clusters is None else options.n_clusters
     if isinstance(fewest, int) and table.n_obs < fewest:
         problems.add(f"{fewest} domains cannot be found in {table.n_obs} spots; ask for fewer.")
+    elif table.n_obs < FEWEST_SPOTS:
+        problems.add(f"{table.n_obs} spots are too few; domains are sought in at least {FEWEST_SPOTS}.")
     semantics = _semantics(table, options.semantics_key, problems)
     slices = read_slices(table, options.batch_key, problems)
     _check_graph(table, problems, slices)

@@ -299,8 +299,10 @@ def run(
     genes = choose_genes(checked.counts, graph, recipe, n_top_genes=options.n_top_genes, slices=slices)
     places = checked.coordinates if slices is None else side_by_side(checked.coordinates, slices)
     tissue = Tissue(checked.counts, graph, semantics, genes, places, slices)
-    check_alike(options, tissue, chosen_device, processes)
-    kept = None if checkpoint is None else open_checkpoint(checkpoint, options, tissue, chosen_device)
+    check_alike(options, tissue, chosen_device, processes, tiles_per_step=tiles_per_step)
+    kept = None
+    if checkpoint is not None:
+        kept = open_checkpoint(checkpoint, options, tissue, chosen_device, tiles_per_step=tiles_per_step)
     trained = train(
         tissue,
         recipe,

@@ -66,7 +66,9 @@ def share_out(tiles_per_step: int | None, processes: Processes, problems: Proble
     return tiles_per_step
 
 
-def check_alike(options: ClusterOptions, tissue: Tissue, device: torch.device, processes: Processes) -> None:
+def check_alike(
+    options: ClusterOptions, tissue: Tissue, device: torch.device, processes: Processes, *, tiles_per_step: int
+) -> None:
     """Make sure that all processes were called alike; all of them call this.
 
     Raises
@@ -77,7 +79,7 @@ def check_alike(options: ClusterOptions, tissue: Tissue, device: torch.device, p
     if processes.size == 1:
         return
     runs: list[str] = [""] * processes.size
-    distributed.all_gather_object(runs, run_of(options, tissue, device))
+    distributed.all_gather_object(runs, run_of(options, tissue, device, tiles_per_step=tiles_per_step))
     problems = Problems("semst.tl.cluster")
     if len(set(runs)) > 1:
         problems.add(

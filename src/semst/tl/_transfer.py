@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from semst.model._kept import Kept
     from semst.model._new_tissue import NewTissue
 
+logger = logging.getLogger("semst")
+
 WHERE = "semst.tl.transfer"
+_DOUBTFUL = 0.05  # the confidence is read as a p-value
 
 
 def transfer(
@@ -157,6 +161,12 @@ def transfer(
         batch_key=batch_key,
     )
     best, confidence = _judged(kept, new, center=center)
+    if np.median(confidence) < _DOUBTFUL:
+        logger.warning(
+            "transfer: half of the spots have a confidence below %s: the model does not know such tissue well. Compare "
+            "with `semst.tl.cluster` of the old and the new slice together (`batch_key`).",
+            _DOUBTFUL,
+        )
     params = {
         "center": center,
         "min_coverage": min_coverage,
