@@ -158,11 +158,12 @@ def _read(
         Called after each tile.
     """
     network.eval()
-    turn = _leading(_around(tiles[0]), 0 if smoothed is None else smoothed.shape[1])
+    # All processes turn to the axes of the same tile.
+    turn = None if smoothed is None else _leading(_around(tiles[0]), smoothed.shape[1])
     numbers = how.processes.mine(len(tiles))
     for number, section in zip(numbers, _prepared(tiles, numbers, how), strict=True):
         spots = tiles.spots[number]
-        if smoothed is not None:
+        if smoothed is not None and turn is not None:
             smoothed[spots] = _around(section) @ turn
         with torch.no_grad():
             values = network.encode(section).latent.float().cpu()
