@@ -14,7 +14,7 @@ class Observed:
     """What a step looks at of the counts of a section, on the device where the network is.
 
     In main memory counts stay sparse. Those of a section that lies on a GPU are dense and lie there too, so that no
-    step has to wait for main memory: 240 MB for 20 000 spots and 3000 genes.
+    step has to wait for main memory: 120 MB for 10 000 spots and 3000 genes.
 
     Parameters
     ----------

@@ -139,7 +139,7 @@ def cluster(
         crash, takes up those that are there and ends with the same result; with other data, options or versions it is
         refused. The files stay; delete the folder when you are done. The default keeps nothing.
     tiles_per_step
-        On more than 20 000 spots, tiles over which each step of the training averages its gradient, at least 1. Where
+        On more than 10 000 spots, tiles over which each step of the training averages its gradient, at least 1. Where
         torchrun started several processes they share them, so that it must be a multiple of their number; with the same
         ``tiles_per_step`` they find what one process finds. The default is one for each process.
     key_added
@@ -165,7 +165,7 @@ def cluster(
         ``versions``; and where the number of domains was chosen, ``stability``: ``"n_clusters"`` int64 ``(m,)``,
         the numbers that were tried, and ``"values"`` float64 ``(m, splits)``, at most 1.
 
-    With semantics and up to 20 000 spots, for :func:`semst.pl.modulation`, which explains the numbers; else those of
+    With semantics and up to 10 000 spots, for :func:`semst.pl.modulation`, which explains the numbers; else those of
     an earlier run are taken away:
 
     ``obs[key_added + "_alpha"]``, ``obs[key_added + "_beta"]``
@@ -212,12 +212,12 @@ def cluster(
     with the others and by how well the domains around a spot explain its counts; the consensus of the best eighth is
     returned. Genes that are zero in all spots are left out.
 
-    Above 20 000 spots cost and memory grow with their number alone. The principal components, the mixtures and the
-    Moran's I of genes are fitted on a random 20 000 spots and applied to all, and partitions are judged by such a
+    Above 10 000 spots cost and memory grow with their number alone. The principal components, the mixtures and the
+    Moran's I of genes are fitted on a random 10 000 spots and applied to all, and partitions are judged by such a
     sample (so is ``score``). A network takes each step on a tile of about 5 000 spots, made up of eight patches from
     all over the tissue, and then reads every tile once. Each tile brings along the spots around its own that two graph
     convolutions hear of, so that neighbours in place count as on the whole tissue; neighbours in expression are sought
-    inside the tile. The number of domains, where it is not given, is chosen on four such tiles. A script that torchrun
+    inside the tile. The number of domains, where it is not given, is chosen on two such tiles. A script that torchrun
     starts in several processes calls this as any other; the processes share the tiles of each step and all end with the
     same domains. Where the memory of a GPU is not enough, a warning says so and the training starts again on tiles of
     half the size; on a GPU with bfloat16 dense products of the training are taken in that precision.

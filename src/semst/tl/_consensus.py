@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 _STARTS = 5  # of the mixture, before k-means takes over
+_AT_ONCE = 8  # partitions that are judged in one walk through the counts
 
 
 def indicator(labels: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
@@ -80,25 +81,40 @@ def explained(
         explain nothing, and a domain explains most where it is the same tissue in every slice. With one slice the two
         formulas are one.
     """
-    if slices is not None:
-        return _explained_within(labels, counts, slices)
-    totals = np.asarray(counts.T @ indicator(labels), dtype=np.float64).T + 0.5
-    share = totals / totals.sum(axis=1, keepdims=True)
-    whole = totals.sum(axis=0) / totals.sum()
-    return float((totals * np.log(share / whole)).sum() / totals.sum())
+    return float(explained_by_each([labels], counts, slices)[0])
 
 
-def _explained_within(labels: NDArray[np.integer[Any]], counts: sparse.csr_matrix, slices: NDArray[np.int64]) -> float:
-    """Do what :func:`explained` does, with shares of each slice's own."""
-    members = indicator(labels)
-    totals = np.asarray(counts.T @ members, dtype=np.float64).T + 0.5
-    by_slice = slice_sums(counts, slices) + 0.5
-    share = by_slice / by_slice.sum(axis=1, keepdims=True)
-    depth = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
-    pairs = slice_sums(members * depth[:, None], slices)  # counts of each domain in each slice
-    expected = pairs.T @ share + 0.5
-    expected *= totals.sum(axis=1, keepdims=True) / expected.sum(axis=1, keepdims=True)
-    return float((totals * np.log(totals / expected)).sum() / totals.sum())
+def explained_by_each(
+    partitions: Sequence[NDArray[np.integer[Any]]], counts: sparse.csr_matrix, slices: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
+    """Do for many partitions what :func:`explained` does for one, several in each walk through the counts."""
+    within = None if slices is None else _Within(counts, slices)
+    found = []
+    for start in range(0, len(partitions), _AT_ONCE):
+        members = [indicator(labels) for labels in partitions[start : start + _AT_ONCE]]
+        ends = np.cumsum([each.shape[1] for each in members])[:-1]
+        together = np.asarray(counts.T @ np.concatenate(members, axis=1), dtype=np.float64).T + 0.5
+        for each, totals in zip(members, np.split(together, ends), strict=True):
+            whole = totals.sum(axis=0) if within is None else within.expected(each)
+            expected = totals.sum(axis=1, keepdims=True) * whole / whole.sum(axis=-1, keepdims=True)
+            found.append(float((totals * np.log(totals / expected)).sum() / totals.sum()))
+    return np.array(found)
+
+
+class _Within:
+    """What is expected of each domain where only what differs within slices counts."""
+
+    def __init__(self, counts: sparse.csr_matrix, slices: NDArray[np.int64]) -> None:
+        by_slice = slice_sums(counts, slices) + 0.5
+        self.share = by_slice / by_slice.sum(axis=1, keepdims=True)
+        self.depth = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
+        self.slices = slices
+
+    def expected(self, members: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Give the counts ``(k, g)`` that domains ``(n, k)`` would have with the shares of their slices."""
+        pairs = slice_sums(members * self.depth[:, None], self.slices)  # counts of each domain in each slice
+        counts: NDArray[np.float64] = pairs.T @ self.share + 0.5
+        return counts
 
 
 def consensus(

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from semst.tl._mixture import fit_mixture
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
-    from sklearn.mixture import GaussianMixture
 
 Partition = Literal["mixture", "kmeans", "leiden"]
 
@@ -27,21 +28,7 @@ def mixture(points: NDArray[np.float32], n_clusters: int, *, random_state: int) 
     ----------
     Scrucca et al., *The R Journal* 8, 2016.
     """
-    model = fit_mixture(points, n_clusters, random_state=random_state)
-    labels: NDArray[np.int64] = model.predict(points.astype(model.means_.dtype, copy=False)).astype(np.int64)
-    return labels
-
-
-def fit_mixture(points: NDArray[np.float32], n_clusters: int, *, random_state: int) -> GaussianMixture:
-    """Fit the model of :func:`mixture`."""
-    from sklearn.mixture import GaussianMixture
-
-    model = GaussianMixture(n_clusters, covariance_type="tied", random_state=random_state, reg_covar=_ridge(points))
-    try:
-        return model.fit(points)
-    except ValueError:
-        # Groups that are nearly points: their covariance is lost in single precision.
-        return model.fit(points.astype(np.float64))
+    return fit_mixture(points, n_clusters, random_state=random_state)(points)
 
 
 def kmeans(points: NDArray[np.float32], n_clusters: int, *, random_state: int) -> NDArray[np.int64]:
@@ -105,8 +92,3 @@ PARTITIONS: dict[Partition, Callable[..., NDArray[np.int64]]] = {
     "kmeans": kmeans,
     "leiden": leiden,
 }
-
-
-def _ridge(points: NDArray[np.float32]) -> float:
-    """Keep covariances invertible, at a millionth of the mean variance whatever the scale of the latent."""
-    return max(1e-6 * float(points.var(axis=0).mean()), 1e-12)

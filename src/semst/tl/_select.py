@@ -9,7 +9,7 @@ import numpy as np
 
 from semst.pp._graphs import steps_around, widen
 from semst.pp._sample import is_large, sample
-from semst.tl._consensus import consensus, explained, indicator, majority
+from semst.tl._consensus import consensus, explained_by_each, indicator, majority
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,9 +70,7 @@ def choose(
     complete = [np.unique(labels).size == n_clusters for labels in partitions]
     if not any(complete):
         raise too_few_groups(n_clusters)
-    explains = np.array(
-        [judge(labels, counts=counts, graph=graph, spots=spots, slices=slices) for labels in partitions]
-    )
+    explains = judge_each(partitions, counts=counts, graph=graph, spots=spots, slices=slices)
     compared = partitions if spots is None else [labels[spots] for labels in partitions]
     score = _WEIGHT * _standardised(explains) + _standardised(similarity(compared).mean(axis=1))
     # A stable sort keeps ties in order, so that the choice does not depend on the machine.
@@ -130,7 +128,19 @@ def judge(
     slices: NDArray[np.int64] | None = None,
 ) -> float:
     """How well the domains around each spot explain its counts, in nats per molecule."""
-    return explained(majority(labels, graph, spots), counts, slices)
+    return float(judge_each([labels], counts=counts, graph=graph, spots=spots, slices=slices)[0])
+
+
+def judge_each(
+    partitions: Sequence[NDArray[np.integer[Any]]],
+    *,
+    counts: sparse.csr_matrix,
+    graph: sparse.csr_matrix,
+    spots: NDArray[np.int64] | None = None,
+    slices: NDArray[np.int64] | None = None,
+) -> NDArray[np.float64]:
+    """Do for many partitions what :func:`judge` does for one."""
+    return explained_by_each([majority(labels, graph, spots) for labels in partitions], counts, slices)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from scipy import sparse
 
 from semst.nn import Section, edge_pairs, normalised_adjacency
 from semst.nn._adjacency import as_tensor
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
-    from scipy import sparse
 
     from semst.nn import Convolution, Likelihood
     from semst.tl._recipe import Recipe, View
@@ -105,7 +105,7 @@ class TissueTiles:
         self.tissue, self.recipe, self.spots, self.adjacency = tissue, recipe, tiles, adjacency
         # The plain mean of SAGE also asks the outermost spots how many neighbours they have.
         self._hops = 3 if convolution == "sage" else 2
-        self._alike: dict[int, torch.Tensor] = {}
+        self._kept: dict[int, Section] = {}
         self._counts: Any = tissue.counts
         chosen = sample(len(adjacency.indptr) - 1, random_state)
         some = self._counts[chosen]
@@ -166,7 +166,13 @@ class TissueTiles:
         return len(self.spots)
 
     def __getitem__(self, number: int) -> Section:
-        """Prepare a tile."""
+        """Prepare a tile; all but its counts is kept, because tiles come again."""
+        if number not in self._kept:
+            self._kept[number] = self._prepare(number)
+        return replace(self._kept[number], counts=self._observed(self.spots[number]))
+
+    def _prepare(self, number: int) -> Section:
+        """Prepare all of a tile but its counts."""
         own = self.spots[number]
         read = halo(self.adjacency, own, self._hops)
         near = part(self.adjacency, read)
@@ -176,27 +182,23 @@ class TissueTiles:
         if slices is not None:
             values = values - self._level[slices[read]]
         spatial, features = as_tensor(near), torch.from_numpy(values)
+        shape: Any = (own.size, self.tissue.genes.size)
         return Section(
             features=features,
             spatial=spatial,
-            expression=self._expression(number, features, spatial, inner),
+            expression=self._expression(features, spatial, inner),
             neighbours=edge_pairs(part(near, inner)),
-            counts=self._observed(own),
+            counts=sparse.csr_matrix(shape, dtype=np.float32),
             semantics=self._semantics(read, spatial, inner),
             inner=torch.from_numpy(inner),
             slices=None if slices is None else torch.from_numpy(slices[own]),
         )
 
-    def _expression(
-        self, number: int, features: torch.Tensor, spatial: torch.Tensor, inner: NDArray[np.int64]
-    ) -> torch.Tensor:
-        """Connect spots of like expression; kept, because it takes longest and tiles come again."""
-        if number not in self._alike:
-            linear = self.recipe.n_components > 0
-            told = (spatial @ features[:, :GRAPH_COMPONENTS] if linear else features).numpy()[inner]
-            graph = expression_graph(told, n_neighbors=self.recipe.expression_neighbors)
-            self._alike[number] = normalised_adjacency(graph)
-        return self._alike[number]
+    def _expression(self, features: torch.Tensor, spatial: torch.Tensor, inner: NDArray[np.int64]) -> torch.Tensor:
+        """Connect spots of like expression."""
+        linear = self.recipe.n_components > 0
+        told = (spatial @ features[:, :GRAPH_COMPONENTS] if linear else features).numpy()[inner]
+        return normalised_adjacency(expression_graph(told, n_neighbors=self.recipe.expression_neighbors))
 
     def _observed(self, own: NDArray[np.int64]) -> sparse.csr_matrix:
         counts: Any = self._counts[own]
@@ -234,4 +236,4 @@ class TissueTiles:
 
     def forget(self, number: int) -> None:
         """Let go of what is kept of a tile."""
-        self._alike.pop(number, None)
+        self._kept.pop(number, None)
