@@ -95,6 +95,7 @@ def test_the_numbers_of_the_method_page_are_those_of_the_recipe():
         f"Adam, rate $10^{{-3}}$, {epochs_for(1)} epochs up to {_SPOTS_READ // epochs_for(1)} spots",
         f"{_SPOTS_READ:,} divided by their number and {epochs_for(10**6)} at least".replace(",", " "),
         f"{DEFAULT.plan.spots_per_step} random spots and {DEFAULT.plan.genes_per_step} random genes",
+        "as many random pairs of neighbours, and of strangers, as there are spots",
         f"their {DEFAULT.n_components} leading principal components",
         f"Each spot and the {DEFAULT.expression_neighbors} most similar",
         f"($n \\times {2 * DEFAULT.n_components}$)",
@@ -104,6 +105,7 @@ def test_the_numbers_of_the_method_page_are_those_of_the_recipe():
     assert [sentence for sentence in said if sentence not in text] == []
     assert (len(DEFAULT.views), DEFAULT.starts) == (8, 2)
     assert DEFAULT.plan.learning_rate == 1e-3
+    assert DEFAULT.plan.pairs_per_spot == 1
     assert (DEFAULT.plan.spatial_weight, DEFAULT.plan.dicr_weight) == (0.1, 0.1)
 
 

@@ -172,6 +172,20 @@ def test_sampled_genes_alone_are_unbiased(toy):
     assert abs(sampled.mean() - full) < 4 * sampled.std() / 10
 
 
+def test_sampled_pairs_are_unbiased_and_fewer(toy):
+    still = {"learning_rate": 0.0, "spots_per_step": 0}
+    every = run(toy, Plan(epochs=200, pairs_per_spot=0, **still))[1].history["spatial"]
+    some = run(toy, Plan(epochs=200, pairs_per_spot=1, **still))[1].history["spatial"]
+    assert toy.neighbours.shape[1] == 112  # of 64 spots
+    assert some.std() > 1.1 * every.std()  # which varies with the strangers alone
+    assert abs(some.mean() - every.mean()) < 4 * np.hypot(some.std(), every.std()) / np.sqrt(200)
+
+
+def test_more_pairs_than_neighbours_are_all_of_them(toy):
+    first, second = (run(toy, Plan(epochs=3, pairs_per_spot=pairs))[1] for pairs in (0, 2))
+    np.testing.assert_array_equal(first.history["total"], second.history["total"])
+
+
 def test_sample():
     generator = torch.Generator().manual_seed(0)
     for wanted in (0, 5, 9):

@@ -38,6 +38,9 @@ class Plan:
     spots_per_step, genes_per_step
         How many random spots and genes are reconstructed in each step; 0 takes all. The gradient keeps its
         expectation.
+    pairs_per_spot
+        How many random pairs of neighbours, and as many of strangers, are compared in each step for each spot of the
+        section; 0 takes all neighbours. The gradient keeps its expectation.
     snapshots
         Epochs after which the latent is kept, each between 1 and ``epochs``; the last state is always kept.
 
@@ -53,16 +56,20 @@ class Plan:
     reconstruction_weight: float = 1.0
     spatial_weight: float = 0.1
     dicr_weight: float = 0.1
-    spots_per_step: int = 512
+    spots_per_step: int = 256
     genes_per_step: int = 512
+    pairs_per_spot: int = 1
     snapshots: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or any(not 1 <= epoch <= self.epochs for epoch in self.snapshots):
             message = f"epochs must be at least 1, snapshots lie in 1..epochs; got {self.epochs}, {self.snapshots}."
             raise ValueError(message)
-        if self.spots_per_step == 1 or min(self.spots_per_step, self.genes_per_step) < 0:
-            message = "spots_per_step and genes_per_step must be 0 (all) or more; one spot alone has no batch norm."
+        if self.spots_per_step == 1 or min(self.spots_per_step, self.genes_per_step, self.pairs_per_spot) < 0:
+            message = (
+                "spots_per_step, genes_per_step and pairs_per_spot must be 0 (all) or more; one spot alone has no "
+                "batch norm."
+            )
             raise ValueError(message)
 
 
@@ -216,8 +223,11 @@ def _terms(network: SemSTNetwork, observed: Observed, plan: Plan, *, share: Tens
     )
     spots = _sample(section.n_spots, plan.spots_per_step, draw)
     genes = _sample(share.shape[-1], plan.genes_per_step, draw)
-    pairs = (2, section.neighbours.shape[1])
-    strangers = torch.randint(section.n_spots, pairs, generator=draw, device=device)
+    neighbours = section.neighbours
+    if 0 < plan.pairs_per_spot * section.n_spots < neighbours.shape[1]:
+        some = (plan.pairs_per_spot * section.n_spots,)
+        neighbours = neighbours[:, torch.randint(neighbours.shape[1], some, generator=draw, device=device)]
+    strangers = torch.randint(section.n_spots, (2, neighbours.shape[1]), generator=draw, device=device)
     reconstruction = network.decoder(
         latent[spots],
         observed.counts(spots, genes),
@@ -228,7 +238,7 @@ def _terms(network: SemSTNetwork, observed: Observed, plan: Plan, *, share: Tens
     return torch.stack(
         [
             plan.reconstruction_weight * reconstruction,
-            plan.spatial_weight * spatial_contrastive(latent, section.neighbours, strangers),
+            plan.spatial_weight * spatial_contrastive(latent, neighbours, strangers),
             plan.dicr_weight * dicr(first, second),
         ]
     )

@@ -90,7 +90,7 @@ DEFAULT = Recipe()
 
 PUBLISHED = Recipe(
     views=(View("log", 4),),
-    plan=Plan(epochs=200, weight_decay=5e-4, genes_per_step=0, snapshots=()),
+    plan=Plan(epochs=200, weight_decay=5e-4, spots_per_step=512, genes_per_step=0, pairs_per_spot=0),
     genes="published",
     n_components=0,
     expression_neighbors=14,
