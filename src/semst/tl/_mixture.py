@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -45,12 +46,18 @@ def fit_mixture(points: NDArray[np.float32], n_clusters: int, *, random_state: i
     ValueError
         If there are fewer points than groups.
 
+    Warns
+    -----
+    sklearn.exceptions.ConvergenceWarning
+        If the fit has not ended after 100 steps.
+
     References
     ----------
     Dempster, Laird & Rubin, *Journal of the Royal Statistical Society B* 39, 1977; Scrucca et al., *The R Journal* 8,
     2016 (model EEE).
     """
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
     start = KMeans(n_clusters, n_init=1, random_state=random_state).fit(points).labels_
     middle = points.mean(axis=0, dtype=np.float64)
@@ -70,6 +77,8 @@ def fit_mixture(points: NDArray[np.float32], n_clusters: int, *, random_state: i
         if abs(likelihood - before) < _TOLERANCE:
             break
         before = likelihood
+    else:
+        warnings.warn(f"a mixture still moves after {_MOST_STEPS} steps.", ConvergenceWarning, stacklevel=2)
     return Rule(told.weights, told.offsets - middle @ told.weights)
 
 
