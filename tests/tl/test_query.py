@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import anndata as ad
 import numpy as np
@@ -12,6 +13,8 @@ from scipy import sparse
 
 import semst
 from semst.pp._graphs import spatial_graph
+from semst.semantics._vocabulary import packaged_vocabulary
+from semst.tl import _query as asking
 from semst.tl._query import query
 
 MYELIN = "myelin sheath of oligodendrocytes"
@@ -71,7 +74,7 @@ def test_it_writes_what_it_says_and_nothing_else(tissue, asked):
         assert np.isfinite(score).all()
         assert p.between(1 / 1000 - 1e-9, 1).all()
         result = adata.uns["query"][name]
-        assert set(result) == {"asked", "p_value", "genes", "read_as", "params", "versions"}
+        assert set(result) == {"asked", "p_value", "genes", "read_as", "nearness", "params", "versions"}
         assert isinstance(result["p_value"], float)
         pd.testing.assert_frame_equal(result["genes"], genes[genes["query"] == name].reset_index(drop=True))
         contribution = result["genes"]["contribution"]
@@ -331,6 +334,27 @@ def test_words_far_from_biology_are_warned_of(tissue, caplog):
     assert len(far) == 1
     assert far[0].startswith("query: 'the stock market' is far from all terms of biology that semst knows (nearest: '")
     assert f"nearest: '{adata.uns['query']['the_stock_market']['read_as'][0]}'" in far[0]
+    assert adata.uns["query"]["the_stock_market"]["nearness"] < 0.45 < adata.uns["query"][NAME]["nearness"] < 1
+
+
+def test_a_term_is_as_near_as_can_be_and_genes_are_nowhere(tissue):
+    adata = tissue.copy()
+    query(adata, {"term": packaged_vocabulary().terms[7], "genes": ["MBP", "PLP1"]}, **FEW)
+    assert adata.uns["query"]["term"]["nearness"] == pytest.approx(1, abs=1e-3)
+    assert np.isnan(adata.uns["query"]["genes"]["nearness"])
+
+
+@pytest.mark.parametrize(
+    ("p_value", "told"),
+    [(0.05, ""), (0.055, "only a weak pattern"), (0.2, "only a weak"), (0.21, "do not read its map")],
+)
+def test_a_weak_pattern_is_told_from_none(tissue, monkeypatch, caplog, p_value, told):
+    answer = asking.answer
+    monkeypatch.setattr(asking, "answer", lambda *a, **b: replace(answer(*a, **b), coherence=p_value))
+    with caplog.at_level(logging.WARNING, logger="semst"):
+        query(tissue.copy(), {"glia": ["MBP", "PLP1"]}, **FEW)
+    assert told in caplog.text
+    assert bool(caplog.text) == bool(told)
 
 
 def test_genes_without_a_common_pattern_are_warned_of(tissue, caplog):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from semst._evidence import ABSENT, WEAK, is_far
 from semst._inputs import check_names, find_table, read_coordinates, read_counts
 from semst._keys import IN_QUERY, QUERY, SEMANTICS, SPATIAL, QueryKeys
 from semst._problems import Problems
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from semst.semantics import Encoder
 
 WHERE = "semst.tl.query"
-_UNRELATED = 0.45  # cosine with the nearest term; see datasets/vocabulary
-_INCOHERENT = 0.05
 
 logger = logging.getLogger("semst")
 
@@ -105,8 +104,9 @@ def query(
     ``uns[key_added][name]``
         Dict of ``asked``, ``p_value`` (float in (0, 1]: how often genes drawn at random have as much of a pattern in
         common; NaN for a single gene), ``genes`` (the rows of the DataFrame), ``read_as`` (str array: terms of the
-        vocabulary that the words were read as, the nearest first; empty for genes), ``params`` and ``versions``.
-        Earlier queries stay.
+        vocabulary that the words were read as, the nearest first; empty for genes), ``nearness`` (float in [-1, 1]:
+        cosine of the words with the first of these; below 0.45 they are far from all biology that semst knows; NaN for
+        genes), ``params`` and ``versions``. Earlier queries stay.
 
     Raises
     ------
@@ -128,8 +128,9 @@ def query(
     terms of a vocabulary); each gene is weighted by the exponential of its standardised cosine with it; one step along
     the covariance of genes in this tissue leaves those that also go together. Expression is standardised for each gene
     and taken relative to genes of like mean expression, and the null deals the weights anew among these.
-    A warning is logged where no term is near the words, and where their genes share no pattern (``p_value`` above
-    0.05). Area under the ROC curve over a bank of 72 queries, and what does not work: :doc:`/queries`.
+    A warning is logged where no term is near the words (``nearness`` below 0.45), and where their genes share a weak
+    pattern (``p_value`` above 0.05) or none (above 0.2). Area under the ROC curve over a bank of 72 queries, and what
+    does not work: :doc:`/queries`.
 
     References
     ----------
@@ -229,6 +230,7 @@ def _write(
             IN_QUERY.p_value: found.coherence if _has_pattern(question) else math.nan,
             IN_QUERY.genes: genes,
             IN_QUERY.read_as: np.array(weighed.read_as, dtype=np.str_),
+            IN_QUERY.nearness: weighed.nearness,
             "params": params,
             "versions": versions(),
         },
@@ -242,17 +244,20 @@ def _has_pattern(question: Question) -> bool:
 
 def _warn(weighed: Weighed, found: Answer) -> None:
     text = weighed.question.text
-    if weighed.nearness < _UNRELATED:
+    if is_far(weighed.nearness):
         logger.warning(
             "query: %r is far from all terms of biology that semst knows (nearest: %r), so its map may mean nothing; "
             "say it in other words, or ask for genes by name.",
             text,
             weighed.read_as[0],
         )
-    if _has_pattern(weighed.question) and found.coherence > _INCOHERENT:
-        logger.warning(
-            "query: the genes of %r have no more of a pattern in common in this tissue than genes drawn at random "
-            "(p = %.2g); do not read its map.",
-            text or weighed.question.name,
-            found.coherence,
-        )
+    if not _has_pattern(weighed.question) or found.coherence <= WEAK:
+        return
+    told = (
+        "query: the genes of %r have no more of a pattern in common in this tissue than genes drawn at random "
+        "(p = %.2g); do not read its map."
+        if found.coherence > ABSENT
+        else "query: the genes of %r have only a weak pattern in common in this tissue (p = %.2g); look at the genes "
+        "before its map."
+    )
+    logger.warning(told, text or weighed.question.name, found.coherence)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -132,14 +133,14 @@ class Weighed:
     read_as
         Terms of the vocabulary most like the words, the nearest first; none for sets of genes.
     nearness
-        Cosine of the words with the first of these; 1 for sets of genes.
+        Cosine of the words with the first of these; NaN for sets of genes.
     """
 
     question: Question
     weights: NDArray[np.float64]
     likeness: NDArray[np.float32]
     read_as: tuple[str, ...] = ()
-    nearness: float = 1.0
+    nearness: float = math.nan
 
 
 def weigh(
