@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +16,8 @@ from semst.pl._scene import Scene, check_map_options, given_axes, new_axes, read
 from semst.pl._slices import heading, image_of, legend_of, slices_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from anndata import AnnData
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
@@ -72,8 +73,10 @@ def domains(
         Colours in the order of the legend, or a mapping from category to colour that may leave some out. The default
         takes ``uns["{key}_colors"]`` where it fits, else thirty colours chosen for readers with any colour vision.
     match
-        Whether the second and further keys take over the colours of the first: each category that of the one
-        it overlaps best, so that equal colours mean equal places. With False each key keeps its own colours.
+        Whether keys that have no colours yet take over those of another key: each category that of the one it overlaps
+        best, so that equal colours mean equal places. Colours that an earlier picture gave stay, so that a domain looks
+        alike in all of them, and others go by them; to match such a key anew, ``del adata.uns["{key}_colors"]``. With
+        False each key has colours of its own.
     cmap
         Name of the matplotlib colour map for numbers.
     title
@@ -107,8 +110,7 @@ def domains(
     Returns
     -------
     The Axes, or a list of them where ``color`` is not a str or slices have panels of their own. Colours are kept in
-    ``uns["{key}_colors"]``, a list of one hex str for each category, unless ones that fit are there already or the
-    table is a view.
+    ``uns["{key}_colors"]``, a list of one hex str for each category, unless the table is a view.
 
     Raises
     ------
@@ -184,9 +186,8 @@ def domains(
         else:
             _draw_values(panel_ax, scene, key, column, rows=rows, alpha=alpha, cmap=cmap, legend=explained)
         _draw.frame(panel_ax, scene.view, title=told)
-    for number, key in enumerate(labels):
-        named = isinstance(palette, Mapping) or (palette is not None and (number == 0 or not match))
-        keep_colors(table, key, labels[key], colors[key], replace=named)
+    for key, column in labels.items():
+        keep_colors(table, key, column, colors[key])
     return axes[0] if isinstance(color, str) and not slices else axes
 
 
