@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _WHERE = "semst.pl.domains"
 _PANEL_AREA = 16.0  # square inches
+_WIDEST = 15.0  # inches of a row of slices, which become smaller beyond that
 _LEGEND_ROW = 0.25  # inches
 _LEGEND_LETTERS = 36  # in a line of the legend, where domains are named
 
@@ -92,7 +93,7 @@ def domains(
         Whether to draw a scale bar where the unit is known: on a Visium grid, and where ``uns["spatial_unit"]`` is
         ``"micrometer"``. A number says how many micrometres one unit of the coordinates is.
     ncols
-        Panels per row where several keys or slices are drawn, at least 1.
+        Panels per row where several keys or slices are drawn, at least 1. With ``batch_key`` each key begins a row.
     table_key
         Name of the table in a SpatialData; needed only where there are several.
     spatial_key
@@ -101,8 +102,9 @@ def domains(
         Coordinate system of a SpatialData; the default is ``"global"``, or the only one there is.
     batch_key
         Key of ``obs`` that says which slice a spot belongs to, as :func:`semst.tl.cluster` takes it. Each slice has a
-        panel of its own then, with its own coordinates; colours and legend are those of all. Beneath a slice lies the
-        image whose library in ``uns[spatial_key]`` bears its name. The default draws all spots in one panel.
+        panel of its own then, with its own coordinates: a column for each slice and a row for each key. Colours and
+        legend are those of all. Beneath a slice lies the image whose library in ``uns[spatial_key]`` bears its name.
+        The default draws all spots in one panel.
     ax
         Axes to draw on, as many as keys, times slices with ``batch_key``; make their figure with
         ``layout="constrained"``, so that the legends beside them have room. The default makes a new figure.
@@ -171,14 +173,22 @@ def domains(
     colors = assign_colors(table, labels, palette=palette, match=match)
     if axes is None:
         sizes = [scene.panel_size(_PANEL_AREA) for scene in scenes.values() if scene is not None]
-        panel = max(sizes, key=lambda each: each[0] / each[1])
+        width, height = max(sizes, key=lambda each: each[0] / each[1])
+        across = min(ncols, len(slices) or len(keys))
+        shrink = min(1.0, _WIDEST / (across * width)) if slices else 1.0
+        panel = (width * shrink, height * shrink)
         beside = max(_legend_width(columns[key], entries.get(key, {}), panel[1]) for key in keys) if legend else 0.0
-        axes = new_axes(len(panels), ncols=ncols, size=panel, beside=beside, above=0.7)
-    last = next(reversed(scenes))
+        if slices:  # of a row one panel alone has a legend, and each key has rows of its own
+            axes = new_axes(len(slices), ncols=ncols, size=panel, beside=beside / across, above=0.7, blocks=len(keys))
+        else:
+            axes = new_axes(len(keys), ncols=ncols, size=panel, beside=beside, above=0.7)
+        explaining = list(scenes)[min(ncols, len(scenes)) - 1]  # at the end of the first row
+    else:
+        explaining = next(reversed(scenes))
     for panel_ax, (key, name), told in zip(axes, panels, titles, strict=True):
         scene, column, rows = scenes[name], columns[key], slices.get(name)
         assert scene is not None  # without a scene there was a problem
-        explained = legend and name == last
+        explained = legend and name == explaining
         scene.draw_ground(panel_ax)
         if isinstance(column, pd.Categorical):
             shown = entries[key] if explained else None
