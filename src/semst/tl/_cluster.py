@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from semst._inputs import find_table
 from semst._keys import CLUSTER, IN_CLUSTER, SEMANTICS, SPATIAL, ClusterKeys, ModulationKeys
 from semst._problems import Problems
-from semst._results import Data, target
+from semst._results import Data, check_writable, target
 from semst.pp._compute_semantics import SemanticsOptions, SemanticsResult, compute_gene_semantics
 from semst.pp._gene_semantics import write_semantics
 from semst.pp._graphs import spatial_graph, widen
@@ -84,10 +84,12 @@ def cluster(
     Parameters
     ----------
     data
-        AnnData, or SpatialData with such a table: spots x genes with raw counts, and where the spots lie. Counts that
-        lie on disk (a backed AnnData) or in a dask array are read a piece at a time and stay there; the results are
-        written into the object in memory, which of a backed AnnData ``adata.write()`` brings to disk (opened with
-        ``backed="r+"``; else ``adata.write_h5ad(path)``).
+        AnnData, or SpatialData with such a table: spots x genes with raw counts, and where the spots lie. A view such
+        as ``adata[some]`` becomes a table of its own when the results are written, and ``adata`` stays as it was; keep
+        it under a name (``part = adata[some]``), or the results are lost with it. Counts that lie on disk (a backed
+        AnnData) or in a dask array are read a piece at a time and stay there; the results are written into the object
+        in memory, which of a backed AnnData ``adata.write()`` brings to disk (opened with ``backed="r+"``; else
+        ``adata.write_h5ad(path)``).
     n_clusters
         Number of domains, at least 2; exactly so many are returned. The default None chooses the number between 2 and
         15 that is most stable when only half of the molecules are looked at, see Notes and :func:`semst.pl.stability`.
@@ -288,6 +290,7 @@ def run(
     processes = join()
     chosen_device = pick_device(options.device, problems)
     tiles_per_step = share_out(options.tiles_per_step, processes, problems)
+    check_writable(table, problems, copy=copy)
     checked = check(data, table, options, problems)
     fresh = _missing_semantics(table, options)
     semantics = fresh.spot_vectors if fresh is not None else checked.semantics

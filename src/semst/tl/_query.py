@@ -12,7 +12,7 @@ from semst._inputs import check_names, find_table, read_coordinates, read_counts
 from semst._keys import IN_QUERY, QUERY, SEMANTICS, SPATIAL, QueryKeys
 from semst._problems import Problems
 from semst._provenance import versions
-from semst._results import check_key
+from semst._results import actualise, check_key
 from semst.pp._gene_semantics import write_semantics
 from semst.pp._graphs import spatial_graph
 from semst.semantics._words import word_space
@@ -190,6 +190,7 @@ def query(
         "random_state": random_state,
         **({} if layer is None else {"layer": layer}),
     }
+    actualise(table)
     if space is not None and space.fresh is not None:
         write_semantics(table, space.fresh, key=semantics_key)
     tables = []
