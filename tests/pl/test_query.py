@@ -94,6 +94,13 @@ def test_words_and_genes_stand_above(asked):
     assert texts_of(semst.pl.query(asked, names="lunch", n_genes=0)[0])["genes"] == ""
 
 
+def test_a_set_of_genes_is_called_as_its_owner_wrote_it(asked):
+    asked.uns["query"]["my_set"]["called"] = "T cells (CD3+)"
+    (ax,) = semst.pl.query(asked, names="T cells (CD3+)")
+    assert ax.get_title() == "T cells (CD3+)"
+    np.testing.assert_allclose(spots_of(ax).get_array(), asked.obs["query_my_set"])
+
+
 def test_a_single_gene_is_called_by_its_own_name(asked):
     asked.uns["query"]["my_set"]["asked"] = "MBP"
     assert semst.pl.query(asked, names="my_set")[0].get_title() == "MBP"

@@ -60,7 +60,7 @@ def scores(adata, name=NAME, key="query"):
 
 def test_it_writes_what_it_says_and_nothing_else(tissue, asked):
     adata, genes = asked
-    names = ["myelin", "glia", "mbp"]
+    names = ["myelin", "glia", "MBP"]
     assert list(adata.obs) == [
         *tissue.obs,
         *(f"query_{name}{end}" for name in names for end in ("", "_pval")),
@@ -74,14 +74,14 @@ def test_it_writes_what_it_says_and_nothing_else(tissue, asked):
         assert np.isfinite(score).all()
         assert p.between(1 / 1000 - 1e-9, 1).all()
         result = adata.uns["query"][name]
-        assert set(result) == {"asked", "p_value", "genes", "read_as", "nearness", "params", "versions"}
+        assert set(result) == {"asked", "p_value", "genes", "read_as", "nearness", "params", "versions", "called"}
         assert isinstance(result["p_value"], float)
         pd.testing.assert_frame_equal(result["genes"], genes[genes["query"] == name].reset_index(drop=True))
         contribution = result["genes"]["contribution"]
         assert contribution.is_monotonic_decreasing
         assert contribution.between(0, 1, inclusive="right").all()
         assert (contribution.sum() < 0.999) == (name == "myelin")
-        assert len(contribution) == {"myelin": 20, "glia": 3, "mbp": 1}[name]
+        assert len(contribution) == {"myelin": 20, "glia": 3, "MBP": 1}[name]
         assert result["params"] == {
             "smooth": True,
             "n_permutations": 999,
@@ -97,7 +97,7 @@ def test_it_writes_what_it_says_and_nothing_else(tissue, asked):
 def test_words_find_their_domain_and_their_genes(asked):
     adata, genes = asked
     in_white = (adata.obs["ground_truth"] == "WM").to_numpy()
-    for name in ("myelin", "glia", "mbp"):
+    for name in ("myelin", "glia", "MBP"):
         inside, outside = scores(adata, name)[in_white], scores(adata, name)[~in_white]
         assert (inside[:, None] > outside).mean() > 0.9, name
     own = genes[genes["query"] == "myelin"]
@@ -157,10 +157,10 @@ def test_earlier_queries_stay(tissue):
     query(adata, MYELIN, **FEW)
     first = scores(adata).copy()
     query(adata, ["neurons", "MBP"], **FEW)
-    assert list(adata.uns["query"]) == [NAME, "neurons", "mbp"]
+    assert list(adata.uns["query"]) == [NAME, "neurons", "MBP"]
     np.testing.assert_array_equal(scores(adata), first)
     query(adata, MYELIN, random_state=3, **FEW)
-    assert list(adata.uns["query"]) == [NAME, "neurons", "mbp"]
+    assert list(adata.uns["query"]) == [NAME, "neurons", "MBP"]
     assert adata.uns["query"][NAME]["params"]["random_state"] == 3
     query(adata, MYELIN, key_added="mine", **FEW)
     assert set(adata.uns["mine"]) == {NAME}
@@ -174,7 +174,7 @@ def test_results_can_be_written_and_read(asked, tmp_path, form):
     path = tmp_path / f"result.{form}"
     getattr(adata, f"write_{form}")(path)
     back = getattr(ad, f"read_{form}")(path)
-    assert set(back.uns["query"]) == {"myelin", "glia", "mbp", "all"}
+    assert set(back.uns["query"]) == {"myelin", "glia", "MBP", "all"}
     for name, here in adata.uns["query"].items():
         there = back.uns["query"][name]
         for column in ("query", "gene", "contribution", "likeness"):
@@ -189,7 +189,7 @@ def test_results_can_be_written_and_read(asked, tmp_path, form):
         }
         np.testing.assert_array_equal(scores(back, name), scores(adata, name))
     query(back, "neurons", **FEW)  # goes on where it was left
-    assert set(back.uns["query"]) == {"myelin", "glia", "mbp", "all", "neurons"}
+    assert set(back.uns["query"]) == {"myelin", "glia", "MBP", "all", "neurons"}
 
 
 def test_spatialdata(tissue, as_spatialdata):

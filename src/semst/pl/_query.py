@@ -188,7 +188,7 @@ def _read(table: AnnData, names: str | Sequence[str] | None, key: str, problems:
             entry = stored[found]
             # Of a set of genes the name says more than the list, which may be long.
             words = str(entry[IN_QUERY.asked])
-            words = words if len(entry[IN_QUERY.read_as]) or ", " not in words else found.replace("_", " ")
+            words = words if len(entry[IN_QUERY.read_as]) or ", " not in words else _called(entry, found)
             scores = table.obs[keys.score(found)].to_numpy(dtype=np.float64, na_value=np.nan)
             far = is_far(float(entry.get(IN_QUERY.nearness, np.nan)))  # files of earlier versions do not tell
             maps.append(
@@ -203,12 +203,17 @@ def _read(table: AnnData, names: str | Sequence[str] | None, key: str, problems:
     return maps
 
 
+def _called(entry: Mapping[str, Any], name: str) -> str:
+    """Name of a set of genes as the user wrote it, which files of earlier versions do not tell."""
+    return str(entry.get(IN_QUERY.called, name.replace("_", " ")))
+
+
 def _find(asked: str, stored: Mapping[str, Any]) -> str | None:
     """Name of a query, from its name or from what was asked."""
     if asked in stored:
         return asked
     for name, entry in stored.items():
-        if _bare(asked) in {_bare(name), _bare(str(entry[IN_QUERY.asked]))}:
+        if _bare(asked) in {_bare(name), _bare(str(entry[IN_QUERY.asked])), _bare(_called(entry, name))}:
             return name
     return None
 

@@ -94,7 +94,8 @@ def query(
     -------
     DataFrame with a row for each query and gene: ``query``, ``gene``, ``contribution`` (share of the gene in the
     pattern, at most 1; the highest first) and ``likeness`` (cosine with the words in [-1, 1]; NaN for sets of genes).
-    Written into the table for each query, under a short name made from its letters and digits:
+    Written into the table for each query, under a short name made from its letters and digits: of words in lower case,
+    of genes and of names of your own in their spelling.
 
     ``obs["{key_added}_{name}"]``
         float32: the score, in standard deviations of the null; 0 is what genes drawn at random give in the mean.
@@ -102,11 +103,11 @@ def query(
         float32 in (0, 1]: how often genes drawn at random score as high in that spot. Not corrected for the number of
         spots.
     ``uns[key_added][name]``
-        Dict of ``asked``, ``p_value`` (float in (0, 1]: how often genes drawn at random have as much of a pattern in
-        common; NaN for a single gene), ``genes`` (the rows of the DataFrame), ``read_as`` (str array: terms of the
-        vocabulary that the words were read as, the nearest first; empty for genes), ``nearness`` (float in [-1, 1]:
-        cosine of the words with the first of these; below 0.45 they are far from all biology that semst knows; NaN for
-        genes), ``params`` and ``versions``. Earlier queries stay.
+        Dict of ``asked``; ``called`` (the name as you gave it, or the words); ``p_value`` (float in (0, 1]: how often
+        genes drawn at random have as much of a pattern in common; NaN for a single gene); ``genes`` (the rows of the
+        DataFrame); ``read_as`` (str array: terms of the vocabulary that the words were read as, the nearest first;
+        empty for genes); ``nearness`` (float in [-1, 1]: cosine of the words with the first of these; below 0.45 they
+        are far from all biology that semst knows; NaN for genes); ``params`` and ``versions``. Earlier queries stay.
 
     Raises
     ------
@@ -228,6 +229,7 @@ def _write(
         **(dict(earlier) if hasattr(earlier, "keys") else {}),
         question.name: {
             IN_QUERY.asked: asked,
+            IN_QUERY.called: question.called,
             IN_QUERY.p_value: found.coherence if _has_pattern(question) else math.nan,
             IN_QUERY.genes: genes,
             IN_QUERY.read_as: np.array(weighed.read_as, dtype=np.str_),
