@@ -306,6 +306,46 @@ def test_missing_key_names_what_is_there_and_the_way_out(visium):
         semst.pl.domains(visium)
 
 
+@pytest.mark.parametrize(
+    ("key", "parts"),
+    [
+        (
+            "MBP",
+            ["'MBP' is a gene", "squidpy.pl.spatial_scatter(adata, color='MBP', shape=None)", "obs has 'array_row'"],
+        ),
+        ("mbp", ["obs has 'array_row'", "Genes of like names are 'MBP'", "semst.tl.cluster(adata"]),
+        ("semts", ["did you mean 'semst'", "Obs has 'array_row'"]),
+        ("Ground_Truth", ["did you mean 'ground_truth'"]),
+        ("zzz", ["obs has 'array_row'", "semst.tl.cluster(adata"]),
+    ],
+)
+def test_a_key_that_is_not_there_is_answered_by_what_could_be_meant(visium, key, parts):
+    visium.var_names = ["MBP", "SNAP25"]
+    with pytest.raises(KeyError) as caught:
+        semst.pl.domains(visium, color=key)
+    for part in [f"no obs[{key!r}]", *parts]:
+        assert part in str(caught.value)
+    assert ("Genes of like names" in str(caught.value)) == (key == "mbp")
+
+
+@pytest.mark.filterwarnings("ignore")  # squidpy's own
+def test_what_the_message_says_of_squidpy_is_so(visium):
+    import squidpy as sq
+
+    visium.var_names = ["MBP", "SNAP25"]
+    sq.pl.spatial_scatter(visium, color="MBP", shape=None)
+    ax = plt.gcf().axes[0]
+    assert ax.get_title() == "MBP"
+    bottom, top = ax.get_ylim()
+    assert bottom > top  # y points down, as in our pictures
+
+
+def test_a_gene_of_a_spatialdata(spatialdata_circles):
+    gene = spatialdata_circles["table"].var_names[0]
+    with pytest.raises(KeyError, match=f"'{gene}' is a gene.*spatialdata-plot.*semst.tl.query.sdata, '{gene}'"):
+        semst.pl.domains(spatialdata_circles, color=gene)
+
+
 def test_all_problems_are_told_at_once_and_nothing_is_written(visium):
     with pytest.raises(ValueError, match="problems with the input") as caught:
         semst.pl.domains(

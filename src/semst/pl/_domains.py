@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import textwrap
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,8 +60,8 @@ def domains(
         Table of ``n_spots`` observations, or a SpatialData that holds one.
     color
         Key of ``obs``, or several that are drawn side by side. Categories, text and booleans are drawn as domains,
-        numbers by a colour map; for labels that are numbers make the column categorical. The default shows what
-        :func:`semst.tl.cluster` wrote.
+        numbers by a colour map; for labels that are numbers make the column categorical. Genes are drawn by squidpy and
+        scanpy. The default shows what :func:`semst.tl.cluster` wrote.
     image
         The default lays the tissue image beneath where there is one; False never, True requires it. A name chooses a
         library of ``uns[spatial_key]`` or an image element of the SpatialData.
@@ -210,14 +211,30 @@ def _read_columns(
     columns: dict[str, pd.Categorical | NDArray[np.float64]] = {}
     for key in keys:
         if key not in table.obs:
-            problems.missing(
-                f"no obs[{key!r}]; obs has {listed(table.obs.columns)}. "
-                f"Domains are made by `semst.tl.cluster({name}, n_clusters=...)`."
-            )
+            problems.missing(f"no obs[{key!r}]; {_way_out(table, key, name=name)}")
             continue
         labels = as_labels(table.obs[key])
         columns[key] = table.obs[key].to_numpy(dtype=np.float64, na_value=np.nan) if labels is None else labels
     return columns
+
+
+def _way_out(table: AnnData, key: str, *, name: str) -> str:
+    """Say what could have been meant by a key that is not in ``obs``."""
+    there = f"obs has {listed(table.obs.columns)}."
+    if key in table.var_names:
+        how = f"`squidpy.pl.spatial_scatter(adata, color={key!r}, shape=None)` or by scanpy"
+        return (
+            f"{key!r} is a gene, and this function draws domains and other columns of obs. Genes are drawn by "
+            f"{how if name == 'adata' else 'spatialdata-plot'}, and averaged over neighbours by "
+            f"`semst.tl.query({name}, {key!r})` and `semst.pl.query({name})`; {there}"
+        )
+    near = get_close_matches(key, map(str, table.obs.columns), n=3, cutoff=0.6)
+    if near:
+        return f"did you mean {' or '.join(map(repr, near))}? {there[0].upper()}{there[1:]}"
+    genes = get_close_matches(key.upper(), [str(gene).upper() for gene in table.var_names], n=3, cutoff=0.7)
+    spelled = [str(gene) for gene in table.var_names if str(gene).upper() in genes][:3]
+    alike = f" Genes of like names are {listed(spelled)}; they are drawn by squidpy and scanpy." if spelled else ""
+    return f"{there}{alike} Domains are made by `semst.tl.cluster({name}, n_clusters=...)`."
 
 
 def _legend_entries(
