@@ -213,9 +213,10 @@ def save(name: str) -> None:
     path = STATIC / f"ask_{name}.png"
     plt.savefig(path, dpi=110, bbox_inches="tight")
     plt.close()
-    # A palette of 256 colours makes the file a third as large; only a picture of few pixels would lose some of its own.
+    # A palette of 256 colours makes the file a quarter as large; only one of few pixels would lose some of its own.
+    # Chosen to cover all colours, since the ends of a colour bar are few pixels and must not turn grey.
     if path.stat().st_size > LARGE:
-        Image.open(path).convert("RGB").quantize(256).save(path, optimize=True)
+        Image.open(path).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
     print(f"wrote {path.relative_to(STATIC.parents[1])}")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from semst._log import quiet_other_processes
 from semst._register import register_accessor
 
 if TYPE_CHECKING:
@@ -34,4 +35,5 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
+quiet_other_processes()
 register_accessor()

@@ -101,7 +101,7 @@ class QueryKeys:
 
     @property
     def uns(self) -> str:
-        """Dict by name of the query: ``asked``, ``p_value``, ``genes``, ``read_as``, ``params``, ``versions``."""
+        """Dict by name of the query, each with :class:`QueryEntries`, ``params`` and ``versions``."""
         return self.base
 
 
@@ -165,7 +165,9 @@ class QueryEntries:
     """Inside ``uns[QueryKeys.uns][name]``."""
 
     asked: str = "asked"  # str: words, or genes
+    called: str = "called"  # str: the name as it was given, or the words
     read_as: str = "read_as"  # str: the terms nearest to the words, none for genes
+    nearness: str = "nearness"  # float: cosine of the words with the nearest term, NaN for genes
     p_value: str = "p_value"  # float: of the pattern that the genes have in common
     genes: str = "genes"  # table
 

@@ -28,6 +28,21 @@ def check_key(key: object, problems: Problems, *, argument: str = "key_added") -
         )
 
 
+def check_writable(table: AnnData, problems: Problems, *, copy: bool) -> None:
+    """Note a table that results cannot be written into, before they are computed."""
+    if table.is_view and table.isbacked and not copy:
+        problems.add("nothing can be written into a view of a backed AnnData; pass copy=True, or its `.to_memory()`.")
+
+
+def actualise(table: AnnData) -> None:
+    """Make a view a table of its own before something is written into it, in silence, as ``scanpy.tl.leiden`` does.
+
+    Whoever wants results in ``adata[some]`` can have them nowhere else; what it was cut from stays as it was.
+    """
+    if table.is_view:
+        table.obs_names = table.obs_names  # anndata copies what a view shows when any of it is set
+
+
 def target(data: Data, table: AnnData, *, copy: bool) -> tuple[Data, AnnData]:
     """Give the object that is to be returned, and the table in it that is to be written.
 
@@ -43,9 +58,10 @@ def target(data: Data, table: AnnData, *, copy: bool) -> tuple[Data, AnnData]:
 
     Returns
     -------
-    ``data`` and ``table`` themselves, or their copies.
+    ``data`` and ``table`` themselves, or their copies; never a view.
     """
     if not copy:
+        actualise(table)
         return data, table
     if not is_spatialdata(data):
         copied = table.to_memory() if table.isbacked else table.copy()

@@ -91,6 +91,16 @@ def test_matched_categories_take_the_colour_of_the_reference():
     assert apart["ours"] == list(PALETTE[:3])
 
 
+def test_what_has_colours_keeps_them_and_others_go_by_it():
+    table = table_with(truth=pd.Categorical(["L1"] * 4 + ["L2"] * 4), ours=pd.Categorical(list("2222") + list("1113")))
+    table.uns["ours_colors"] = ["red", "lime", "blue"]
+    colors = assign_colors(table, labels_of(table), palette=None, match=True)
+    assert colors == {"ours": ["#ff0000", "#00ff00", "#0000ff"], "truth": ["#00ff00", "#ff0000"]}
+    table.uns["truth_colors"] = ["black", "white"]
+    colors = assign_colors(table, labels_of(table), palette=None, match=True)
+    assert colors == {"ours": ["#ff0000", "#00ff00", "#0000ff"], "truth": ["#000000", "#ffffff"]}
+
+
 def test_a_key_without_overlap_shares_no_colour_with_the_reference():
     table = table_with(truth=pd.Categorical(["a", None]), ours=pd.Categorical([None, "x"]))
     colors = assign_colors(table, labels_of(table), palette=None, match=True)

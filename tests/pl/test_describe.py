@@ -125,7 +125,7 @@ def test_domains_have_their_colours(adata):
         return [to_hex(color) for color in squares.get_facecolors()]
 
     assert squares() == list(PALETTE[:4])  # those that semst.pl.domains would choose
-    assert "semst_colors" not in adata.uns
+    assert [adata.uns["semst_colors"][place] for place in (1, 2, 3, 0)] == list(PALETTE[:4])  # kept for other pictures
     adata.uns["semst_colors"] = ["#000000", "#111111", "#222222", "#333333"]  # of 10, 1, 2, 3
     assert squares() == ["#111111", "#222222", "#333333", "#000000"]
 

@@ -63,7 +63,9 @@ def test_matched_colours_side_by_side(visium):
 
 def test_colours_that_are_there_are_kept(visium):
     visium.uns["semst_colors"] = ["#000000", "#111111", "#222222"]
-    semst.pl.domains(visium, color=["ground_truth", "semst"])
+    truth, ours = semst.pl.domains(visium, color=["ground_truth", "semst"])
+    assert color_of(spots_of(ours)["2"]) == "#111111"
+    assert color_of(spots_of(truth)["Layer10"]) == "#111111"  # the layers go by the domains
     assert visium.uns["semst_colors"] == ["#000000", "#111111", "#222222"]
     assert color_of(spots_of(semst.pl.domains(visium))["2"]) == "#111111"
     semst.pl.domains(visium, palette={"2": "red"})
@@ -71,6 +73,38 @@ def test_colours_that_are_there_are_kept(visium):
     visium.uns["semst_colors"] = ["#000000"]
     semst.pl.domains(visium)
     assert visium.uns["semst_colors"] == list(PALETTE[:3])
+
+
+def colours_of_domains(axes):
+    drawn = {ax.get_title(): {name: color_of(each) for name, each in spots_of(ax).items()} for ax in np.ravel(axes)}
+    return drawn["semst"]
+
+
+PICTURES = {
+    "alone": lambda adata: semst.pl.domains(adata),
+    "after the truth": lambda adata: semst.pl.domains(adata, color=["ground_truth", "semst"]),
+    "before the truth": lambda adata: semst.pl.domains(adata, color=["semst", "ground_truth"]),
+    "unmatched": lambda adata: semst.pl.domains(adata, color=["ground_truth", "semst"], match=False),
+    "of a view": lambda adata: semst.pl.domains(adata[::-1], color=["ground_truth", "semst"]),
+}
+
+
+@pytest.mark.parametrize("later", PICTURES)
+@pytest.mark.parametrize("earlier", [name for name in PICTURES if name != "of a view"])
+def test_a_domain_has_one_colour_in_all_pictures(visium, earlier, later):
+    first = colours_of_domains(PICTURES[earlier](visium))
+    assert colours_of_domains(PICTURES[later](visium)) == first
+    assert visium.uns["semst_colors"] == list(first.values())
+
+
+def test_a_new_palette_is_for_all_keys_and_kept(visium):
+    semst.pl.domains(visium)
+    semst.pl.domains(visium, color="ground_truth")
+    drawn = colours_of_domains(
+        semst.pl.domains(visium, color=["ground_truth", "semst"], palette=["red", "lime", "blue"])
+    )
+    assert drawn == {"1": "#00ff00", "2": "#0000ff", "3": "#ff0000"}  # matched anew
+    assert colours_of_domains(semst.pl.domains(visium)) == drawn
 
 
 def test_colours_survive_a_file(visium, tmp_path):
@@ -270,6 +304,46 @@ def test_missing_key_names_what_is_there_and_the_way_out(visium):
     del visium.obs["semst"]
     with pytest.raises(KeyError, match=r"no obs\['semst'\]; obs has 'array_row'.*semst\.tl\.cluster\(adata, n_clus"):
         semst.pl.domains(visium)
+
+
+@pytest.mark.parametrize(
+    ("key", "parts"),
+    [
+        (
+            "MBP",
+            ["'MBP' is a gene", "squidpy.pl.spatial_scatter(adata, color='MBP', shape=None)", "obs has 'array_row'"],
+        ),
+        ("mbp", ["obs has 'array_row'", "Genes of like names are 'MBP'", "semst.tl.cluster(adata"]),
+        ("semts", ["did you mean 'semst'", "Obs has 'array_row'"]),
+        ("Ground_Truth", ["did you mean 'ground_truth'"]),
+        ("zzz", ["obs has 'array_row'", "semst.tl.cluster(adata"]),
+    ],
+)
+def test_a_key_that_is_not_there_is_answered_by_what_could_be_meant(visium, key, parts):
+    visium.var_names = ["MBP", "SNAP25"]
+    with pytest.raises(KeyError) as caught:
+        semst.pl.domains(visium, color=key)
+    for part in [f"no obs[{key!r}]", *parts]:
+        assert part in str(caught.value)
+    assert ("Genes of like names" in str(caught.value)) == (key == "mbp")
+
+
+@pytest.mark.filterwarnings("ignore")  # squidpy's own
+def test_what_the_message_says_of_squidpy_is_so(visium):
+    import squidpy as sq
+
+    visium.var_names = ["MBP", "SNAP25"]
+    sq.pl.spatial_scatter(visium, color="MBP", shape=None)
+    ax = plt.gcf().axes[0]
+    assert ax.get_title() == "MBP"
+    bottom, top = ax.get_ylim()
+    assert bottom > top  # y points down, as in our pictures
+
+
+def test_a_gene_of_a_spatialdata(spatialdata_circles):
+    gene = spatialdata_circles["table"].var_names[0]
+    with pytest.raises(KeyError, match=f"'{gene}' is a gene.*spatialdata-plot.*semst.tl.query.sdata, '{gene}'"):
+        semst.pl.domains(spatialdata_circles, color=gene)
 
 
 def test_all_problems_are_told_at_once_and_nothing_is_written(visium):

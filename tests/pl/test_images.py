@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.text import Text
 
@@ -80,6 +81,20 @@ def test_spatialdata(spatialdata_circles, tmp_path):
     figure, axes = new_figure()
     semst.pl.domains(spatialdata_circles, ax=axes, legend=False)
     assert difference(figure, "spatialdata", tmp_path) < IMAGE_TOLERANCE
+
+
+def test_query(visium, tmp_path):
+    """Two of the same scores, the second pale because its words are far from biology."""
+    x = visium.obsm["spatial"][:, 0]
+    stored = {"p_value": 0.001, "genes": pd.DataFrame({"gene": ["MBP"]}), "read_as": np.array(["myelin sheath"])}
+    visium.uns["query"] = {
+        "myelin": stored | {"asked": "myelin", "nearness": 0.9},
+        "taxes": stored | {"asked": "taxes", "nearness": 0.3},
+    }
+    visium.obs["query_myelin"] = visium.obs["query_taxes"] = x - x.mean()
+    figure, axes = new_figure(2)
+    semst.pl.query(visium, ax=axes)
+    assert difference(figure, "query", tmp_path) < TOLERANCE
 
 
 def test_training(visium, tmp_path):

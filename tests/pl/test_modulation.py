@@ -8,6 +8,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
 import semst
+from semst.pl._palette import PALETTE
 
 
 @pytest.fixture
@@ -46,7 +47,8 @@ def test_two_maps_boxes_and_genes(adata):
         (circles,) = [each for each in ax.collections if each.get_gid() == "values"]
         np.testing.assert_allclose(circles.get_array(), adata.obs[key])
         assert circles.get_clim() == pytest.approx((0, adata.obs[key].max()))
-    assert (set(adata.uns), set(adata.obs)) == before
+    assert (set(adata.uns) - {"semst_colors"}, set(adata.obs)) == before
+    assert adata.uns["semst_colors"] == list(PALETTE[:3])  # for other pictures
 
 
 def test_boxes_are_the_quartiles_of_each_domain_in_its_colour(adata):

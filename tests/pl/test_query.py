@@ -9,12 +9,14 @@ from anndata import read_h5ad
 import semst
 
 
-def entry(asked, p_value, genes, *, words=True):
+def entry(asked, p_value, genes, *, words=True, nearness=0.8):
     table = pd.DataFrame(
         {"query": "x", "gene": genes, "contribution": np.linspace(0.5, 0.1, len(genes)), "likeness": np.nan}
     )
     read_as = np.array(["a term"] if words else [], dtype=np.str_)
-    return {"asked": asked, "p_value": p_value, "genes": table, "read_as": read_as, "params": {}, "versions": {}}
+    nearness = nearness if words else np.nan
+    found = {"asked": asked, "p_value": p_value, "genes": table, "read_as": read_as, "nearness": nearness}
+    return found | {"params": {}, "versions": {}}
 
 
 @pytest.fixture
@@ -45,12 +47,21 @@ def test_every_query_is_a_map_of_its_scores_on_one_scale(asked):
     axes = semst.pl.query(asked)
     assert len(axes) == 3
     scores = np.column_stack([asked.obs[f"query_{name}"] for name in ("myelin_sheath", "lunch", "my_set")])
-    limit = np.quantile(np.abs(scores), 0.99)
+    limit = np.quantile(np.abs(scores[:, [0, 2]]), 0.99)  # lunch has no pattern
     for ax, expected in zip(axes, scores.T, strict=True):
         np.testing.assert_allclose(spots_of(ax).get_offsets(), asked.obsm["spatial"])
         np.testing.assert_allclose(spots_of(ax).get_array(), expected)
         assert spots_of(ax).get_clim() == pytest.approx((-limit, limit))
         assert spots_of(ax).get_cmap().name == "coolwarm"
+
+
+def test_maps_that_say_nothing_do_not_set_the_scale(asked):
+    alone = spots_of(semst.pl.query(asked, names="myelin_sheath")[0]).get_clim()
+    asked.obs["query_lunch"] *= 100
+    for ax in semst.pl.query(asked, names=["myelin_sheath", "lunch"]):
+        assert spots_of(ax).get_clim() == alone
+    low, high = spots_of(semst.pl.query(asked, names="lunch")[0]).get_clim()
+    assert -low == high > 100
 
 
 def test_scores_of_chance_do_not_fill_the_scale(asked):
@@ -83,18 +94,55 @@ def test_words_and_genes_stand_above(asked):
     assert texts_of(semst.pl.query(asked, names="lunch", n_genes=0)[0])["genes"] == ""
 
 
+def test_a_set_of_genes_is_called_as_its_owner_wrote_it(asked):
+    asked.uns["query"]["my_set"]["called"] = "T cells (CD3+)"
+    (ax,) = semst.pl.query(asked, names="T cells (CD3+)")
+    assert ax.get_title() == "T cells (CD3+)"
+    np.testing.assert_allclose(spots_of(ax).get_array(), asked.obs["query_my_set"])
+
+
 def test_a_single_gene_is_called_by_its_own_name(asked):
     asked.uns["query"]["my_set"]["asked"] = "MBP"
     assert semst.pl.query(asked, names="my_set")[0].get_title() == "MBP"
 
 
-def test_a_map_without_a_shared_pattern_says_so_and_is_pale(asked):
-    myelin, lunch, own = semst.pl.query(asked)
-    assert texts_of(lunch)["not to be read"] == "p = 0.31:\nno shared pattern"
-    assert spots_of(lunch).get_alpha() < 0.5
-    for trusted in (myelin, own):  # at exactly 0.05 semst.tl.query does not warn either
-        assert "not to be read" not in texts_of(trusted)
-        assert spots_of(trusted).get_alpha() == 1
+@pytest.mark.parametrize(
+    ("p_value", "words", "pale"),
+    [
+        (0.001, "p = 0.001", False),
+        (0.05, "p = 0.05", False),  # semst.tl.query does not warn of it either
+        (0.055, "weak pattern, p = 0.055", False),
+        (0.2, "weak pattern, p = 0.2", False),
+        (0.21, "no pattern beyond chance, p = 0.21", True),
+        (np.nan, "", False),  # a single gene
+    ],
+)
+def test_the_p_value_stands_above_the_map_and_pales_it_only_without_a_pattern(asked, p_value, words, pale):
+    asked.uns["query"]["lunch"]["p_value"] = p_value
+    (ax,) = semst.pl.query(asked, names="lunch", size=20)
+    assert texts_of(ax)["verdict"].replace("\n", " ") == words
+    assert (spots_of(ax).get_alpha() < 0.5) == pale
+    ax.figure.canvas.draw()
+    if words:
+        (told,) = [text for text in ax.texts if text.get_gid() == "verdict"]
+        assert told.get_window_extent().y0 >= ax.get_window_extent().y1  # never over the tissue
+
+
+@pytest.mark.parametrize(("nearness", "far"), [(0.31, True), (0.45, False), (0.9, False), (np.nan, False)])
+def test_words_far_from_biology_are_drawn_pale_however_clear_the_pattern(asked, nearness, far):
+    asked.uns["query"]["myelin_sheath"]["nearness"] = nearness
+    (ax,) = semst.pl.query(asked, names="myelin_sheath")
+    told = texts_of(ax)["verdict"].replace("\n", " ")
+    assert told == ("far from known biology (nearest: a term) p = 0.001" if far else "p = 0.001")
+    assert (spots_of(ax).get_alpha() < 0.5) == far
+    assert (ax.title.get_color() == "black") != far
+
+
+def test_queries_of_a_file_that_does_not_tell_how_near_they_are(asked):
+    del asked.uns["query"]["myelin_sheath"]["nearness"]
+    (ax,) = semst.pl.query(asked, names="myelin_sheath")
+    assert texts_of(ax)["verdict"] == "p = 0.001"
+    assert spots_of(ax).get_alpha() == 1
 
 
 @pytest.mark.parametrize(
@@ -128,6 +176,7 @@ def test_another_key(asked):
 @pytest.mark.parametrize("n_words", [2, 25])
 def test_headings_overlap_neither_maps_nor_each_other_nor_the_edge(asked, n_words):
     asked.uns["query"]["lunch"]["asked"] = " ".join(["longish"] * n_words)
+    asked.uns["query"]["lunch"]["nearness"] = 0.2
     asked.uns["query"]["lunch"]["genes"] = pd.DataFrame({"gene": ["ENSG00000123456.12"] * 4})
     axes = semst.pl.query(asked, ncols=2)
     figure = axes[0].figure
@@ -135,11 +184,12 @@ def test_headings_overlap_neither_maps_nor_each_other_nor_the_edge(asked, n_word
     boxes = []
     for ax in axes:
         genes = next(text for text in ax.texts if text.get_gid() == "genes").get_window_extent()
+        verdict = next(text for text in ax.texts if text.get_gid() == "verdict").get_window_extent()
         title = ax.title.get_window_extent()
-        assert ax.get_window_extent().y1 <= genes.y0 < genes.y1 <= title.y0
+        assert ax.get_window_extent().y1 <= verdict.y0 < verdict.y1 <= genes.y0 < genes.y1 <= title.y0
         assert title.y1 <= figure.bbox.y1 + 1
         assert ax.get_window_extent().width > 100
-        boxes += [genes, title]
+        boxes += [verdict, genes, title]
     for box in boxes:
         assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
         assert not any(box.overlaps(ax.get_window_extent()) for ax in axes)
@@ -239,4 +289,4 @@ def test_what_is_asked_is_drawn():
     for ax, name in ((first, "first"), (second, "second")):
         expected = genes.loc[genes["query"] == name, "gene"][:3]
         assert texts_of(ax)["genes"].replace("\n", " ") == ", ".join(expected)
-        assert ("not to be read" in texts_of(ax)) == (adata.uns["query"][name]["p_value"] > 0.05)
+        assert f"p = {adata.uns['query'][name]['p_value']:.2g}" in texts_of(ax)["verdict"]

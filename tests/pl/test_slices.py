@@ -59,6 +59,46 @@ def test_numbers_have_one_scale(slices):
     assert [collections(ax)["values"].get_clim() for ax in panels[2:]] == [(0, 47), (0, 47)]
 
 
+def places(panels):
+    return [(ax.get_subplotspec().rowspan.start, ax.get_subplotspec().colspan.start) for ax in panels]
+
+
+@pytest.fixture
+def many(slices):
+    slices.obs["slice"] = np.repeat([f"s{i}" for i in range(6)], 8)
+    slices.obs["other"] = slices.obs["semst"]
+    return slices
+
+
+@pytest.mark.parametrize("ncols", [6, 9])
+def test_a_row_for_each_key_and_a_column_for_each_slice(many, ncols):
+    panels = semst.pl.domains(many, color=["semst", "value", "other"], batch_key="slice", ncols=ncols)
+    assert places(panels) == [(row, column) for row in range(3) for column in range(6)]
+    assert [ax.get_title() for ax in panels[5:7]] == ["semst, s5", "value, s0"]
+
+
+def test_more_slices_than_columns_go_on_in_another_row_and_the_next_key_begins_one(many):
+    panels = semst.pl.domains(many, color=["semst", "other"], batch_key="slice")
+    assert places(panels) == [(row + i // 4, i % 4) for row in (0, 2) for i in range(6)]
+    assert [ax.get_title() for ax in panels if ax.get_legend()] == ["semst, s3", "other, s3"]  # at the right end
+    assert len(panels[0].figure.axes) == 12
+
+
+@pytest.mark.parametrize("ncols", [2, 4, 6])
+def test_many_slices_stay_readable_and_in_the_figure(many, ncols):
+    panels = semst.pl.domains(many, color=["semst", "other"], batch_key="slice", ncols=ncols)
+    figure = panels[0].figure
+    figure.canvas.draw()
+    assert figure.get_figwidth() < 17
+    boxes = [ax.get_window_extent() for ax in panels]
+    assert min(box.width for box in boxes) / figure.dpi > 1.8  # inches
+    for ax in panels:
+        if (legend := ax.get_legend()) is not None:
+            extent = legend.get_window_extent()
+            assert extent.x1 <= figure.bbox.x1 + 1
+            assert not any(extent.overlaps(box) for box in boxes)
+
+
 def test_slices_may_be_numbers_and_titles_one_s_own(slices):
     slices.obs["number"] = [11] * 24 + [2] * 24
     _, axes = plt.subplots(1, 2)

@@ -59,11 +59,46 @@ def test_epochs_are_taken_from_the_history(trained):
     np.testing.assert_array_equal(lines["zinb"].get_xdata(), np.arange(0, 300, 10))
 
 
+def tick_labels(axis):
+    """Texts of the ticks that lie within the axis."""
+    low, high = sorted(axis.get_view_interval())
+    return [tick.label1.get_text() for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [
+        (0.979, ["0.98", "0.985", "0.99", "0.995", "1"]),
+        (0.8, ["0.8", "0.85", "0.9", "0.95", "1"]),
+        (0.3, ["0.4", "0.6", "0.8", "1"]),
+        (0.1, ["0.1", "0.2", "0.5", "1"]),
+        (1e-4, ["0.0001", "0.001", "0.01", "0.1", "1"]),
+        (3.0, ["1", "1.5", "2", "2.5", "3"]),
+        (1.0, ["0.9", "0.95", "1", "1.05", "1.1"]),  # a loss that stays as it was
+    ],
+)
+def test_the_logarithmic_axis_has_several_numbers_however_far_the_loss_fell(trained, last, expected):
+    trained.uns["semst"]["history"] = {"total": np.geomspace(1, last, 30)}
+    ax = semst.pl.training(trained)
+    ax.figure.canvas.draw()
+    assert ax.get_yscale() == "log"
+    assert tick_labels(ax.yaxis) == expected
+
+
+def test_epochs_are_whole_numbers(trained):
+    trained.uns["semst"]["history"] = {"total": np.array([3.0, 2.0, 1.0])}
+    ax = semst.pl.training(trained)
+    ax.figure.canvas.draw()
+    assert tick_labels(ax.xaxis) == ["1", "2", "3"]
+
+
 def test_one_epoch_and_one_term(trained):
     trained.uns["semst"]["history"] = {"total": np.array([2.0])}
     ax = semst.pl.training(trained)
     ax.figure.canvas.draw()
     assert list(lines_of(ax)) == ["total"]
+    assert lines_of(ax)["total"].get_marker() == "o"  # else nothing is seen
+    assert tick_labels(ax.xaxis) == ["1"]
 
 
 def test_given_axes_and_key(trained):

@@ -200,3 +200,43 @@ def test_tiny_tissue():
     tiny = tiny[:, np.asarray(tiny.X.sum(axis=0)).ravel() > 0].copy()
     semst.tl.cluster(tiny, n_clusters=3, **FEW)
     assert tiny.obs["semst"].nunique() == 3
+
+
+def test_a_view_becomes_a_table_of_its_own_in_silence_and_the_whole_stays(tissue):
+    whole = tissue.copy()
+    part = whole[:300]
+    semst.tl.cluster(part, n_clusters=3, **FEW)  # anndata's ImplicitModificationWarning would be an error
+    assert not part.is_view
+    assert part.obs["semst"].nunique() == 3
+    assert "semst" not in whole.obs
+    assert set(whole.uns) == set(tissue.uns)
+    assert set(whole.obsm) == set(tissue.obsm)
+    expected = semst.tl.cluster(whole[:300].copy(), n_clusters=3, copy=True, **FEW)
+    pd.testing.assert_series_equal(part.obs["semst"], expected.obs["semst"])
+
+
+def test_a_view_that_is_copied_stays_one(tissue):
+    part = tissue[:300]
+    assert "semst" in semst.tl.cluster(part, n_clusters=3, copy=True, **FEW).obs
+    assert part.is_view
+
+
+def test_what_follows_on_views_is_silent_too(tissue):
+    whole = tissue.copy()
+    semst.pp.gene_semantics(whole)
+    for ask in (
+        lambda part: semst.tl.query(part, {"glia": ["MBP", "PLP1"]}, n_permutations=19),
+        lambda part: semst.tl.describe(part, key="ground_truth", n_permutations=19),
+    ):
+        part = whole[:300]
+        ask(part)
+        assert not part.is_view
+    assert not {"query", "ground_truth_description"} & set(whole.uns)
+
+
+@pytest.mark.parametrize("verb", [semst.pp.gene_semantics, lambda data: semst.tl.cluster(data, n_clusters=3)])
+def test_a_view_of_a_file_is_refused_before_any_work(tissue, tmp_path, verb):
+    tissue.write_h5ad(tmp_path / "tissue.h5ad")
+    part = ad.read_h5ad(tmp_path / "tissue.h5ad", backed="r")[:300]
+    with pytest.raises(ValueError, match="nothing can be written into a view of a backed AnnData; pass copy=True"):
+        verb(part)

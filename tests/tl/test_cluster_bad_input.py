@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 import semst
+from semst.tl import _cluster as clustering
+from semst.tl._settled import unsettled
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -172,6 +178,63 @@ def _assert_same(adata: ad.AnnData, before: ad.AnnData) -> None:
 def test_too_few_spots(original):
     with pytest.raises(ValueError, match="9 spots are too few; domains are sought in at least 10"):
         semst.tl.cluster(original[:9].copy(), n_clusters=2, progress=False)
+
+
+@pytest.mark.parametrize("n_clusters", [None, 2, 12])
+def test_fewer_spots_than_can_be_told_do_not_depend_on_what_is_asked(original, n_clusters):
+    with pytest.raises(ValueError, match="3 spots are too few; domains are sought in at least 10") as caught:
+        semst.tl.cluster(original[:3].copy(), n_clusters=n_clusters, progress=False)
+    assert "ask for fewer" not in str(caught.value)
+
+
+@pytest.mark.parametrize("preset", ["default", "published"])
+def test_a_number_that_nobody_asked_for_is_not_blamed_on_the_user(original, monkeypatch, preset):
+    monkeypatch.setattr(clustering, "members", lambda *_, **__: [np.zeros(40, dtype=np.int64)] * 2)
+    adata, before = original[:40].copy(), original[:40].copy()
+    with pytest.raises(
+        ValueError, match="40 spots do not fall into . groups, the number that was chosen since"
+    ) as caught:
+        semst.tl.cluster(adata, preset=preset, epochs=2, progress=False)
+    assert "ask for fewer" not in str(caught.value)
+    assert "pass n_clusters" in str(caught.value)
+    _assert_same(adata, before)
+    with pytest.raises(ValueError, match="does not fall into 3 groups; ask for fewer domains"):
+        semst.tl.cluster(adata, preset=preset, n_clusters=3, epochs=2, progress=False)
+
+
+@pytest.fixture(scope="module")
+def tiny() -> ad.AnnData:
+    """Twelve spots, which k-means at times takes for a single one."""
+    return semst.datasets.simulated(n_spots=400, n_genes=200, progress=False)[:12].copy()
+
+
+@pytest.mark.parametrize("n_clusters", [3, None])
+def test_warnings_of_fits_on_tiny_tissue_become_one_line(tiny, caplog, n_clusters):
+    adata = tiny.copy()
+    with caplog.at_level(logging.WARNING, logger="semst"):
+        semst.tl.cluster(adata, n_clusters=n_clusters, epochs=2, progress=False)  # sklearn's warnings would be errors
+    told = [record.getMessage() for record in caplog.records if "fits found fewer than" in record.getMessage()]
+    assert len(told) == 1
+    assert "obs['semst_confidence']" in told[0]
+
+
+def test_ordinary_tissue_has_no_such_line(original, caplog):
+    with caplog.at_level(logging.WARNING, logger="semst"):
+        semst.tl.cluster(original.copy(), n_clusters=3, epochs=2, progress=False)
+    assert not [record for record in caplog.records if "fits found fewer than" in record.getMessage()]
+
+
+def _warn_of_all() -> None:
+    warnings.warn("groups", ConvergenceWarning, stacklevel=1)
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(warnings.warn, "in a thread", ConvergenceWarning).result()
+    warnings.warn("something else", UserWarning, stacklevel=1)
+
+
+def test_other_warnings_pass_while_those_of_fits_are_collected():
+    with pytest.warns(UserWarning, match="something else"), unsettled() as messages:
+        _warn_of_all()
+    assert messages == ["groups", "in a thread"]
 
 
 def test_all_spots_in_one_place(original):

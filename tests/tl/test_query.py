@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import anndata as ad
 import numpy as np
@@ -12,6 +13,8 @@ from scipy import sparse
 
 import semst
 from semst.pp._graphs import spatial_graph
+from semst.semantics._vocabulary import packaged_vocabulary
+from semst.tl import _query as asking
 from semst.tl._query import query
 
 MYELIN = "myelin sheath of oligodendrocytes"
@@ -57,7 +60,7 @@ def scores(adata, name=NAME, key="query"):
 
 def test_it_writes_what_it_says_and_nothing_else(tissue, asked):
     adata, genes = asked
-    names = ["myelin", "glia", "mbp"]
+    names = ["myelin", "glia", "MBP"]
     assert list(adata.obs) == [
         *tissue.obs,
         *(f"query_{name}{end}" for name in names for end in ("", "_pval")),
@@ -71,14 +74,14 @@ def test_it_writes_what_it_says_and_nothing_else(tissue, asked):
         assert np.isfinite(score).all()
         assert p.between(1 / 1000 - 1e-9, 1).all()
         result = adata.uns["query"][name]
-        assert set(result) == {"asked", "p_value", "genes", "read_as", "params", "versions"}
+        assert set(result) == {"asked", "p_value", "genes", "read_as", "nearness", "params", "versions", "called"}
         assert isinstance(result["p_value"], float)
         pd.testing.assert_frame_equal(result["genes"], genes[genes["query"] == name].reset_index(drop=True))
         contribution = result["genes"]["contribution"]
         assert contribution.is_monotonic_decreasing
         assert contribution.between(0, 1, inclusive="right").all()
         assert (contribution.sum() < 0.999) == (name == "myelin")
-        assert len(contribution) == {"myelin": 20, "glia": 3, "mbp": 1}[name]
+        assert len(contribution) == {"myelin": 20, "glia": 3, "MBP": 1}[name]
         assert result["params"] == {
             "smooth": True,
             "n_permutations": 999,
@@ -94,7 +97,7 @@ def test_it_writes_what_it_says_and_nothing_else(tissue, asked):
 def test_words_find_their_domain_and_their_genes(asked):
     adata, genes = asked
     in_white = (adata.obs["ground_truth"] == "WM").to_numpy()
-    for name in ("myelin", "glia", "mbp"):
+    for name in ("myelin", "glia", "MBP"):
         inside, outside = scores(adata, name)[in_white], scores(adata, name)[~in_white]
         assert (inside[:, None] > outside).mean() > 0.9, name
     own = genes[genes["query"] == "myelin"]
@@ -154,10 +157,10 @@ def test_earlier_queries_stay(tissue):
     query(adata, MYELIN, **FEW)
     first = scores(adata).copy()
     query(adata, ["neurons", "MBP"], **FEW)
-    assert list(adata.uns["query"]) == [NAME, "neurons", "mbp"]
+    assert list(adata.uns["query"]) == [NAME, "neurons", "MBP"]
     np.testing.assert_array_equal(scores(adata), first)
     query(adata, MYELIN, random_state=3, **FEW)
-    assert list(adata.uns["query"]) == [NAME, "neurons", "mbp"]
+    assert list(adata.uns["query"]) == [NAME, "neurons", "MBP"]
     assert adata.uns["query"][NAME]["params"]["random_state"] == 3
     query(adata, MYELIN, key_added="mine", **FEW)
     assert set(adata.uns["mine"]) == {NAME}
@@ -171,7 +174,7 @@ def test_results_can_be_written_and_read(asked, tmp_path, form):
     path = tmp_path / f"result.{form}"
     getattr(adata, f"write_{form}")(path)
     back = getattr(ad, f"read_{form}")(path)
-    assert set(back.uns["query"]) == {"myelin", "glia", "mbp", "all"}
+    assert set(back.uns["query"]) == {"myelin", "glia", "MBP", "all"}
     for name, here in adata.uns["query"].items():
         there = back.uns["query"][name]
         for column in ("query", "gene", "contribution", "likeness"):
@@ -186,7 +189,7 @@ def test_results_can_be_written_and_read(asked, tmp_path, form):
         }
         np.testing.assert_array_equal(scores(back, name), scores(adata, name))
     query(back, "neurons", **FEW)  # goes on where it was left
-    assert set(back.uns["query"]) == {"myelin", "glia", "mbp", "all", "neurons"}
+    assert set(back.uns["query"]) == {"myelin", "glia", "MBP", "all", "neurons"}
 
 
 def test_spatialdata(tissue, as_spatialdata):
@@ -331,6 +334,27 @@ def test_words_far_from_biology_are_warned_of(tissue, caplog):
     assert len(far) == 1
     assert far[0].startswith("query: 'the stock market' is far from all terms of biology that semst knows (nearest: '")
     assert f"nearest: '{adata.uns['query']['the_stock_market']['read_as'][0]}'" in far[0]
+    assert adata.uns["query"]["the_stock_market"]["nearness"] < 0.45 < adata.uns["query"][NAME]["nearness"] < 1
+
+
+def test_a_term_is_as_near_as_can_be_and_genes_are_nowhere(tissue):
+    adata = tissue.copy()
+    query(adata, {"term": packaged_vocabulary().terms[7], "genes": ["MBP", "PLP1"]}, **FEW)
+    assert adata.uns["query"]["term"]["nearness"] == pytest.approx(1, abs=1e-3)
+    assert np.isnan(adata.uns["query"]["genes"]["nearness"])
+
+
+@pytest.mark.parametrize(
+    ("p_value", "told"),
+    [(0.05, ""), (0.055, "only a weak pattern"), (0.2, "only a weak"), (0.21, "do not read its map")],
+)
+def test_a_weak_pattern_is_told_from_none(tissue, monkeypatch, caplog, p_value, told):
+    answer = asking.answer
+    monkeypatch.setattr(asking, "answer", lambda *a, **b: replace(answer(*a, **b), coherence=p_value))
+    with caplog.at_level(logging.WARNING, logger="semst"):
+        query(tissue.copy(), {"glia": ["MBP", "PLP1"]}, **FEW)
+    assert told in caplog.text
+    assert bool(caplog.text) == bool(told)
 
 
 def test_genes_without_a_common_pattern_are_warned_of(tissue, caplog):

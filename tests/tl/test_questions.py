@@ -31,12 +31,12 @@ def read(asked):
     [
         ("myelin", [Question("myelin", text="myelin")]),
         ("  Myelin   sheath ", [Question("myelin_sheath", text="Myelin sheath")]),
-        ("MBP", [Question("mbp", genes=(0,))]),
-        (" MBP\n", [Question("mbp", genes=(0,))]),
+        ("MBP", [Question("MBP", genes=(0,))]),
+        (" MBP\n", [Question("MBP", genes=(0,))]),
         ("mbp", [Question("mbp", text="mbp")]),  # not the name of a gene here
-        (["myelin", "SYT1"], [Question("myelin", text="myelin"), Question("syt1", genes=(3,))]),
+        (["myelin", "SYT1"], [Question("myelin", text="myelin"), Question("SYT1", genes=(3,))]),
         (("myelin", "fat"), [Question("myelin", text="myelin"), Question("fat", text="fat")]),
-        ({"Glia!": "myelin"}, [Question("glia", text="myelin")]),
+        ({"Glia!": "myelin"}, [Question("Glia", text="myelin")]),
         ({"one": "SNAP25"}, [Question("one", genes=(2,))]),
         ({"set": ["SYT1", "MBP", "SYT1"]}, [Question("set", genes=(3, 0))]),
         ({"set": ("PLP1",)}, [Question("set", genes=(1,))]),
@@ -47,6 +47,21 @@ def read(asked):
 )
 def test_what_is_asked(asked, expected):
     assert read(asked) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "name", "called"),
+    [
+        ({"T cells (CD3+)": ["MBP", "SYT1"]}, "T_cells_CD3", "T cells (CD3+)"),
+        ({"Myelin": "white matter"}, "Myelin", "Myelin"),
+        (" MBP\n", "MBP", "MBP"),
+        ({"MyGene": "MBP"}, "MyGene", "MyGene"),
+        ("White matter", "white_matter", "White matter"),  # words have no spelling of their own
+    ],
+)
+def test_names_that_somebody_chose_keep_their_spelling(asked, name, called):
+    (question,) = read(asked)
+    assert (question.name, question.called) == (name, called)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +173,8 @@ def test_words_and_genes_are_weighed_side_by_side():
     genes, words, same, other = weigh(questions, 4, vectors, space)
     np.testing.assert_array_equal(genes.weights, [1, 0, 0, 1])
     assert np.isnan(genes.likeness).all()
-    assert (genes.read_as, genes.nearness) == ((), 1.0)
+    assert genes.read_as == ()
+    assert np.isnan(genes.nearness)
     assert genes.question is questions[0]
     assert words.weights.argmax() == 0
     assert words.likeness[0] == pytest.approx(1, abs=1e-3)

@@ -107,11 +107,12 @@ def assign_colors(
     table
         Its ``uns`` may hold colours of earlier pictures.
     labels
-        Labels by key; the first key is the one whose colours the others take over.
+        Labels by key.
     palette
-        Colours that the user asked for.
+        Colours that the user asked for. A list does away with all that earlier pictures fixed.
     match
-        Whether the keys after the first take over the colours of the categories that they overlap best.
+        Whether keys without colours of earlier pictures take over those of the categories that they overlap best: of
+        the first key that has some, or of the first key where none has.
 
     Returns
     -------
@@ -122,31 +123,29 @@ def assign_colors(
     named = palette if isinstance(palette, Mapping) else {}
     in_order = [] if palette is None or isinstance(palette, Mapping) else [to_hex(color) for color in palette]
     pool = in_order + [color for color in PALETTE if color not in in_order]
+    stored = {} if in_order else {key: stored_colors(table, key, categorical) for key, categorical in labels.items()}
+    # A domain looks alike in all pictures, so what one of them fixed is what the others go by.
+    reference = next((key for key in labels if stored.get(key)), next(iter(labels), ""))
     assigned: dict[str, list[str]] = {}
-    reference: str | None = None
-    for key, categorical in labels.items():
+    for key, categorical in sorted(labels.items(), key=lambda item: item[0] != reference):
         names = [str(name) for name in categorical.categories]
         fixed: dict[str, str] = {}
-        if match and reference is not None:
+        matched = match and key != reference and not stored.get(key)
+        if earlier := stored.get(key):
+            fixed = dict(zip(names, earlier, strict=True))
+        elif matched:
             color_of = dict(zip(labels[reference].categories, assigned[reference], strict=True))
             fixed = {name: color_of[other] for name, other in best_overlap(labels[reference], categorical).items()}
-        elif not in_order and (stored := stored_colors(table, key, categorical)) is not None:
-            fixed = dict(zip(names, stored, strict=True))
         fixed |= {name: to_hex(named[name]) for name in names if name in named}
         open_names = [name for name in reading_order(categorical) if name not in fixed]
         open_names += [name for name in names if name not in fixed and name not in open_names]
-        taken = {*fixed.values(), *(assigned[reference] if match and reference is not None else ())}
+        taken = {*fixed.values(), *(assigned[reference] if matched else ())}
         fixed |= zip(open_names, pick_distinct(len(open_names), taken=sorted(taken), pool=pool), strict=True)
         assigned[key] = [fixed[name] for name in names]
-        reference = reference or key
     return assigned
 
 
-def keep_colors(table: AnnData, key: str, labels: pd.Categorical, colors: list[str], *, replace: bool) -> None:
-    """Store colours in ``uns["{key}_colors"]`` for the next picture.
-
-    Colours that are there and fit are the user's and stay, unless ``replace``. A view of a table stays a view.
-    """
-    if table.is_view or (not replace and stored_colors(table, key, labels) is not None):
-        return
-    table.uns[ClusterKeys(key).colors] = list(colors)
+def keep_colors(table: AnnData, key: str, labels: pd.Categorical, colors: list[str]) -> None:
+    """Store colours in ``uns["{key}_colors"]`` for the next picture; a view of a table stays a view."""
+    if not table.is_view and stored_colors(table, key, labels) != colors:
+        table.uns[ClusterKeys(key).colors] = list(colors)

@@ -7,7 +7,7 @@ import numpy as np
 from semst._inputs import find_table, is_spatialdata
 from semst._keys import CLUSTER, IN_DESCRIPTION, DescriptionKeys
 from semst._problems import Problems, listed
-from semst.pl._colors import as_labels, assign_colors, reading_order
+from semst.pl._colors import as_labels, assign_colors, keep_colors, reading_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +60,8 @@ def describe(
     -------
     The Axes: a row for each domain, with its colour of ``uns["{key}_colors"]`` in front, and a column for each term.
     There is a dot wherever the term fits the domain significantly: its colour is the effect (Cohen's d), its area the
-    logarithm of the false discovery rate, down to 0.0001. The term that names a domain has a ring. Nothing is written.
+    logarithm of the false discovery rate, down to 0.0001. The term that names a domain has a ring. Written
+    are the colours alone, where there are none yet.
 
     Raises
     ------
@@ -142,6 +143,7 @@ def _colors(table: AnnData, key: str) -> dict[str, str]:
     if labels is None:
         return {}
     colors = assign_colors(table, {key: labels}, palette=None, match=False)[key]
+    keep_colors(table, key, labels, colors)
     color_of = dict(zip(map(str, labels.categories), colors, strict=True))
     return {domain: color_of[domain] for domain in reading_order(labels)}
 

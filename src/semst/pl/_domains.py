@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +17,8 @@ from semst.pl._scene import Scene, check_map_options, given_axes, new_axes, read
 from semst.pl._slices import heading, image_of, legend_of, slices_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from anndata import AnnData
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 _WHERE = "semst.pl.domains"
 _PANEL_AREA = 16.0  # square inches
+_WIDEST = 15.0  # inches of a row of slices, which become smaller beyond that
 _LEGEND_ROW = 0.25  # inches
 _LEGEND_LETTERS = 36  # in a line of the legend, where domains are named
 
@@ -57,8 +60,8 @@ def domains(
         Table of ``n_spots`` observations, or a SpatialData that holds one.
     color
         Key of ``obs``, or several that are drawn side by side. Categories, text and booleans are drawn as domains,
-        numbers by a colour map; for labels that are numbers make the column categorical. The default shows what
-        :func:`semst.tl.cluster` wrote.
+        numbers by a colour map; for labels that are numbers make the column categorical. Genes are drawn by squidpy and
+        scanpy. The default shows what :func:`semst.tl.cluster` wrote.
     image
         The default lays the tissue image beneath where there is one; False never, True requires it. A name chooses a
         library of ``uns[spatial_key]`` or an image element of the SpatialData.
@@ -72,8 +75,10 @@ def domains(
         Colours in the order of the legend, or a mapping from category to colour that may leave some out. The default
         takes ``uns["{key}_colors"]`` where it fits, else thirty colours chosen for readers with any colour vision.
     match
-        Whether the second and further keys take over the colours of the first: each category that of the one
-        it overlaps best, so that equal colours mean equal places. With False each key keeps its own colours.
+        Whether keys that have no colours yet take over those of another key: each category that of the one it overlaps
+        best, so that equal colours mean equal places. Colours that an earlier picture gave stay, so that a domain looks
+        alike in all of them, and others go by them; to match such a key anew, ``del adata.uns["{key}_colors"]``. With
+        False each key has colours of its own.
     cmap
         Name of the matplotlib colour map for numbers.
     title
@@ -89,7 +94,7 @@ def domains(
         Whether to draw a scale bar where the unit is known: on a Visium grid, and where ``uns["spatial_unit"]`` is
         ``"micrometer"``. A number says how many micrometres one unit of the coordinates is.
     ncols
-        Panels per row where several keys or slices are drawn, at least 1.
+        Panels per row where several keys or slices are drawn, at least 1. With ``batch_key`` each key begins a row.
     table_key
         Name of the table in a SpatialData; needed only where there are several.
     spatial_key
@@ -98,8 +103,9 @@ def domains(
         Coordinate system of a SpatialData; the default is ``"global"``, or the only one there is.
     batch_key
         Key of ``obs`` that says which slice a spot belongs to, as :func:`semst.tl.cluster` takes it. Each slice has a
-        panel of its own then, with its own coordinates; colours and legend are those of all. Beneath a slice lies the
-        image whose library in ``uns[spatial_key]`` bears its name. The default draws all spots in one panel.
+        panel of its own then, with its own coordinates: a column for each slice and a row for each key. Colours and
+        legend are those of all. Beneath a slice lies the image whose library in ``uns[spatial_key]`` bears its name.
+        The default draws all spots in one panel.
     ax
         Axes to draw on, as many as keys, times slices with ``batch_key``; make their figure with
         ``layout="constrained"``, so that the legends beside them have room. The default makes a new figure.
@@ -107,8 +113,7 @@ def domains(
     Returns
     -------
     The Axes, or a list of them where ``color`` is not a str or slices have panels of their own. Colours are kept in
-    ``uns["{key}_colors"]``, a list of one hex str for each category, unless ones that fit are there already or the
-    table is a view.
+    ``uns["{key}_colors"]``, a list of one hex str for each category, unless the table is a view.
 
     Raises
     ------
@@ -169,14 +174,22 @@ def domains(
     colors = assign_colors(table, labels, palette=palette, match=match)
     if axes is None:
         sizes = [scene.panel_size(_PANEL_AREA) for scene in scenes.values() if scene is not None]
-        panel = max(sizes, key=lambda each: each[0] / each[1])
+        width, height = max(sizes, key=lambda each: each[0] / each[1])
+        across = min(ncols, len(slices) or len(keys))
+        shrink = min(1.0, _WIDEST / (across * width)) if slices else 1.0
+        panel = (width * shrink, height * shrink)
         beside = max(_legend_width(columns[key], entries.get(key, {}), panel[1]) for key in keys) if legend else 0.0
-        axes = new_axes(len(panels), ncols=ncols, size=panel, beside=beside, above=0.7)
-    last = next(reversed(scenes))
+        if slices:  # of a row one panel alone has a legend, and each key has rows of its own
+            axes = new_axes(len(slices), ncols=ncols, size=panel, beside=beside / across, above=0.7, blocks=len(keys))
+        else:
+            axes = new_axes(len(keys), ncols=ncols, size=panel, beside=beside, above=0.7)
+        explaining = list(scenes)[min(ncols, len(scenes)) - 1]  # at the end of the first row
+    else:
+        explaining = next(reversed(scenes))
     for panel_ax, (key, name), told in zip(axes, panels, titles, strict=True):
         scene, column, rows = scenes[name], columns[key], slices.get(name)
         assert scene is not None  # without a scene there was a problem
-        explained = legend and name == last
+        explained = legend and name == explaining
         scene.draw_ground(panel_ax)
         if isinstance(column, pd.Categorical):
             shown = entries[key] if explained else None
@@ -184,9 +197,8 @@ def domains(
         else:
             _draw_values(panel_ax, scene, key, column, rows=rows, alpha=alpha, cmap=cmap, legend=explained)
         _draw.frame(panel_ax, scene.view, title=told)
-    for number, key in enumerate(labels):
-        named = isinstance(palette, Mapping) or (palette is not None and (number == 0 or not match))
-        keep_colors(table, key, labels[key], colors[key], replace=named)
+    for key, column in labels.items():
+        keep_colors(table, key, column, colors[key])
     return axes[0] if isinstance(color, str) and not slices else axes
 
 
@@ -199,14 +211,30 @@ def _read_columns(
     columns: dict[str, pd.Categorical | NDArray[np.float64]] = {}
     for key in keys:
         if key not in table.obs:
-            problems.missing(
-                f"no obs[{key!r}]; obs has {listed(table.obs.columns)}. "
-                f"Domains are made by `semst.tl.cluster({name}, n_clusters=...)`."
-            )
+            problems.missing(f"no obs[{key!r}]; {_way_out(table, key, name=name)}")
             continue
         labels = as_labels(table.obs[key])
         columns[key] = table.obs[key].to_numpy(dtype=np.float64, na_value=np.nan) if labels is None else labels
     return columns
+
+
+def _way_out(table: AnnData, key: str, *, name: str) -> str:
+    """Say what could have been meant by a key that is not in ``obs``."""
+    there = f"obs has {listed(table.obs.columns)}."
+    if key in table.var_names:
+        how = f"`squidpy.pl.spatial_scatter(adata, color={key!r}, shape=None)` or by scanpy"
+        return (
+            f"{key!r} is a gene, and this function draws domains and other columns of obs. Genes are drawn by "
+            f"{how if name == 'adata' else 'spatialdata-plot'}, and averaged over neighbours by "
+            f"`semst.tl.query({name}, {key!r})` and `semst.pl.query({name})`; {there}"
+        )
+    near = get_close_matches(key, map(str, table.obs.columns), n=3, cutoff=0.6)
+    if near:
+        return f"did you mean {' or '.join(map(repr, near))}? {there[0].upper()}{there[1:]}"
+    genes = get_close_matches(key.upper(), [str(gene).upper() for gene in table.var_names], n=3, cutoff=0.7)
+    spelled = [str(gene) for gene in table.var_names if str(gene).upper() in genes][:3]
+    alike = f" Genes of like names are {listed(spelled)}; they are drawn by squidpy and scanpy." if spelled else ""
+    return f"{there}{alike} Domains are made by `semst.tl.cluster({name}, n_clusters=...)`."
 
 
 def _legend_entries(

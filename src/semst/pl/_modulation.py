@@ -9,7 +9,7 @@ import pandas as pd
 from semst._inputs import find_table, is_spatialdata, read_coordinates
 from semst._keys import CLUSTER, IN_MODULATION, SPATIAL, ModulationKeys
 from semst._problems import Problems, listed
-from semst.pl._colors import as_labels, assign_colors, reading_order
+from semst.pl._colors import as_labels, assign_colors, keep_colors, reading_order
 from semst.pl._domains import domains
 from semst.pl._palette import PALETTE
 
@@ -70,7 +70,8 @@ def modulation(
     both for each domain (quartiles, and whiskers from the 5th to the 95th hundredth of its spots); and for each domain
     the genes whose vectors carry the modulation, the strongest first. Orange genes take a larger part in the vectors of
     the domain than in those of all spots, blue ones a smaller part: their absence is what counts. Where the genes
-    cannot be told, the last Axes says why. Nothing is written.
+    cannot be told, the last Axes says why. Written are colours alone, in ``uns["{key}_colors"]``, where
+    there are none yet.
 
     Raises
     ------
@@ -146,6 +147,7 @@ def modulation(
         for circles in panel.collections:
             if circles.get_gid() == "values":
                 circles.set_clim(0, max(float(np.nanmax(circles.get_array())), 1e-12))
+    keep_colors(table, key, found.labels, found.assigned)
     _draw_boxes(axes[2], found)
     _draw_genes(axes[3], found, n_genes)
     return axes
@@ -155,6 +157,8 @@ def modulation(
 class _Found:
     """What is drawn for each domain, in the order of the legend of :func:`semst.pl.domains`."""
 
+    labels: pd.Categorical  # with ``assigned`` for its categories; the rest for the names
+    assigned: list[str]
     names: list[str]
     colors: list[str]
     alpha: list[NDArray[np.float64]]
@@ -187,13 +191,16 @@ def _read(table: AnnData, key: str, problems: Problems, *, name: str) -> _Found 
             f"run `semst.tl.cluster` again, or write other labels under another key."
         )
         return None
-    colors = dict(zip(categories, assign_colors(table, {key: labels}, palette=None, match=False)[key], strict=True))
+    assigned = assign_colors(table, {key: labels}, palette=None, match=False)[key]
+    colors = dict(zip(categories, assigned, strict=True))
     # Domains that were renamed keep their order, as colours do.
     place = {domain: row for row, domain in enumerate(told if set(categories) <= set(told) else categories)}
     names = reading_order(labels)
     values = {each: table.obs[each].to_numpy(dtype=np.float64) for each in (keys.alpha, keys.beta)}
     inside = [np.asarray(labels == domain) for domain in names]
     return _Found(
+        labels,
+        assigned,
         names,
         [colors[domain] for domain in names],
         [values[keys.alpha][spots] for spots in inside],

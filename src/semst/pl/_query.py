@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from semst._evidence import ABSENT, is_far, pattern_words
 from semst._inputs import find_table, is_spatialdata
 from semst._keys import IN_QUERY, QUERY, SPATIAL, QueryKeys
 from semst._problems import Problems, listed
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 _WHERE = "semst.pl.query"
-_INCOHERENT = 0.05  # above this p-value genes share no pattern, and semst.tl.query warns
 _LEAST_LIMIT = 3.0  # of the scale: what genes drawn at random give now and then must look pale
 _PANEL_AREA = 9.0  # square inches
 _WORDS, _GENES = 12.0, 15.0  # letters per inch, of their types
 _LINE = 0.19  # inches
-_PALE = 0.3  # opacity of a map that is not to be read
+_PALE = 0.35  # opacity of a map with no pattern, or whose words are far from biology
+_INK, _PALE_INK = "black", "0.4"
 
 
 def query(
@@ -74,9 +75,10 @@ def query(
 
     Returns
     -------
-    List of the Axes. Above each map stand the words (or the name, for a set of genes) and the genes that carry it. A
-    map whose genes have no more of a pattern in common than genes drawn at random, with a p-value above 0.05, is pale
-    and says so: it is not to be read. Nothing is written.
+    List of the Axes. Above each map stand the words (or the name, for a set of genes), the genes that carry it, and
+    the p-value of the pattern that its genes share: by itself up to 0.05, called weak up to 0.2, and "no pattern beyond
+    chance" above. A map without a pattern is pale, and so is one whose words are far from all biology that semst knows
+    (``nearness`` below 0.45 in ``uns``), which then names the nearest term. Nothing is written.
 
     Raises
     ------
@@ -90,7 +92,8 @@ def query(
     Notes
     -----
     The scale is symmetric about 0 and the same for all maps: it ends at the 99th hundredth of the absolute scores of
-    all spots of all maps, at 3 standard deviations at least, and spots beyond it have its last colour.
+    all spots, at 3 standard deviations at least, and spots beyond it have its last colour. Pale maps have no say in it,
+    unless all are pale: nonsense may score high.
 
     Examples
     --------
@@ -135,17 +138,25 @@ def query(
 
 @dataclass(frozen=True)
 class _Map:
-    """A query as it is drawn: ``scores`` ``(n,)``, the first genes first."""
+    """A query as it is drawn: ``scores`` ``(n,)``, the first genes first, ``far_from`` the nearest term if far."""
 
     words: str
     genes: tuple[str, ...]
     p_value: float
+    far_from: str
     scores: NDArray[np.float64]
 
     @property
     def readable(self) -> bool:
-        """Whether its genes have more of a pattern in common than genes drawn at random."""
-        return not self.p_value > _INCOHERENT  # NaN for a single gene, which has nothing to share
+        """Whether its genes have more of a pattern in common than chance, and its words are of biology."""
+        # The p-value is NaN for a single gene, which has nothing to share.
+        return not (self.p_value > ABSENT or self.far_from)
+
+    @property
+    def verdict(self) -> list[str]:
+        """What is to be known before the map is read."""
+        far = ["far from known biology", f"(nearest: {self.far_from})"] if self.far_from else []
+        return [words for words in (*far, pattern_words(self.p_value)) if words]
 
 
 def _read(table: AnnData, names: str | Sequence[str] | None, key: str, problems: Problems, *, name: str) -> list[_Map]:
@@ -177,12 +188,24 @@ def _read(table: AnnData, names: str | Sequence[str] | None, key: str, problems:
             entry = stored[found]
             # Of a set of genes the name says more than the list, which may be long.
             words = str(entry[IN_QUERY.asked])
-            words = words if len(entry[IN_QUERY.read_as]) or ", " not in words else found.replace("_", " ")
+            words = words if len(entry[IN_QUERY.read_as]) or ", " not in words else _called(entry, found)
             scores = table.obs[keys.score(found)].to_numpy(dtype=np.float64, na_value=np.nan)
+            far = is_far(float(entry.get(IN_QUERY.nearness, np.nan)))  # files of earlier versions do not tell
             maps.append(
-                _Map(words, tuple(map(str, entry[IN_QUERY.genes]["gene"])), float(entry[IN_QUERY.p_value]), scores)
+                _Map(
+                    words=words,
+                    genes=tuple(map(str, entry[IN_QUERY.genes]["gene"])),
+                    p_value=float(entry[IN_QUERY.p_value]),
+                    far_from=str(entry[IN_QUERY.read_as][0]) if far else "",
+                    scores=scores,
+                )
             )
     return maps
+
+
+def _called(entry: Mapping[str, Any], name: str) -> str:
+    """Name of a set of genes as the user wrote it, which files of earlier versions do not tell."""
+    return str(entry.get(IN_QUERY.called, name.replace("_", " ")))
 
 
 def _find(asked: str, stored: Mapping[str, Any]) -> str | None:
@@ -190,7 +213,7 @@ def _find(asked: str, stored: Mapping[str, Any]) -> str | None:
     if asked in stored:
         return asked
     for name, entry in stored.items():
-        if _bare(asked) in {_bare(name), _bare(str(entry[IN_QUERY.asked]))}:
+        if _bare(asked) in {_bare(name), _bare(str(entry[IN_QUERY.asked])), _bare(_called(entry, name))}:
             return name
     return None
 
@@ -202,21 +225,24 @@ def _bare(text: str) -> str:
 
 def _limit(maps: Sequence[_Map]) -> float:
     """End of the common scale."""
-    scores = np.abs(np.concatenate([each.scores for each in maps]))
+    telling = [each.scores for each in maps if each.readable] or [each.scores for each in maps]
+    scores = np.abs(np.concatenate(telling))
     scores = scores[np.isfinite(scores)]
     return max(_LEAST_LIMIT, float(np.quantile(scores, 0.99))) if scores.size else _LEAST_LIMIT
 
 
-def _heading(each: _Map, n_genes: int, width: float) -> tuple[list[str], list[str]]:
-    """Lines of the words and of the genes for a map of this width in inches."""
-    genes = ", ".join(each.genes[:n_genes])
-    return textwrap.wrap(each.words, max(12, int(width * _WORDS))), textwrap.wrap(genes, max(12, int(width * _GENES)))
+def _heading(each: _Map, n_genes: int, width: float) -> tuple[list[str], list[str], list[str]]:
+    """Lines of the words, of the genes and of the verdict for a map of this width in inches."""
+    small = max(12, int(width * _GENES))
+    genes = textwrap.wrap(", ".join(each.genes[:n_genes]), small)
+    verdict = [line for words in each.verdict for line in textwrap.wrap(words, small)]
+    return textwrap.wrap(each.words, max(12, int(width * _WORDS))), genes, verdict
 
 
 def _new_axes(scene: Scene, maps: Sequence[_Map], *, n_genes: int, ncols: int) -> list[Axes]:
     size = scene.panel_size(_PANEL_AREA)
     headings = [_heading(each, n_genes, size[0]) for each in maps]
-    lines = max(len(words) + len(genes) for words, genes in headings)
+    lines = max(sum(map(len, heading)) for heading in headings)
     return new_axes(len(maps), ncols=ncols, size=size, beside=0.9 / min(ncols, len(maps)), above=0.4 + _LINE * lines)
 
 
@@ -227,36 +253,32 @@ def _draw_map(ax: Axes, scene: Scene, each: _Map, *, n_genes: int, cmap: str, li
     if circles is not None:
         circles.set_clim(-limit, limit)
     _draw.frame(ax, scene.view, title="")
-    ink = "black" if each.readable else "0.45"
-    words, genes = _heading(each, n_genes, ax.get_window_extent().width / ax.figure.dpi)
+    ink = _INK if each.readable else _PALE_INK
+    words, genes, verdict = _heading(each, n_genes, ax.get_window_extent().width / ax.figure.dpi)
+    line = 72 * 0.9 * _LINE  # points, of the small type
     ax.set_title(
-        "\n".join(words), fontsize="medium", fontweight="bold", color=ink, pad=5 + 72 * 0.9 * _LINE * len(genes)
+        "\n".join(words), fontsize="medium", fontweight="bold", color=ink, pad=5 + line * (len(genes) + len(verdict))
     )
+    _write_above(ax, genes, lift=4 + line * len(verdict), color=ink, style="italic", gid="genes")
+    _write_above(ax, verdict, lift=4, color=_PALE_INK, style="normal", gid="verdict")
+
+
+def _write_above(ax: Axes, lines: list[str], *, lift: float, color: str, style: str, gid: str) -> None:
+    """Write small lines over the tissue, ``lift`` points above its frame."""
     ax.annotate(
-        "\n".join(genes),
+        "\n".join(lines),
         (0.5, 1),
         xycoords="axes fraction",
-        xytext=(0, 4),
+        xytext=(0, lift),
         textcoords="offset points",
         horizontalalignment="center",
         verticalalignment="bottom",
         fontsize="small",
-        fontstyle="italic",
-        color=ink,
+        fontstyle=style,
+        color=color,
         annotation_clip=False,
-        gid="genes",
+        gid=gid,
     )
-    if not each.readable:
-        ax.text(
-            0.5,
-            0.5,
-            f"p = {each.p_value:.2g}:\nno shared pattern",
-            transform=ax.transAxes,
-            horizontalalignment="center",
-            verticalalignment="center",
-            bbox={"boxstyle": "round", "facecolor": "white", "edgecolor": "0.45", "alpha": 0.9},
-            gid="not to be read",
-        )
 
 
 def _explain(ax: Axes, maps: Sequence[_Map], *, cmap: str, limit: float) -> None:

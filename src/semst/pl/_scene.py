@@ -111,19 +111,27 @@ def given_axes(ax: Axes | Sequence[Axes] | None, n: int, problems: Problems, *, 
     return axes
 
 
-def new_axes(n: int, *, ncols: int, size: tuple[float, float], beside: float, above: float) -> list[Axes]:
+def new_axes(
+    n: int, *, ncols: int, size: tuple[float, float], beside: float, above: float, blocks: int = 1
+) -> list[Axes]:
     """Make a figure that panels and what explains them fill.
 
     Parameters
     ----------
     n
-        Panels, at least 1.
+        Panels of a block, at least 1.
     ncols
         Of them in a row, at most.
     size
         Width and height of each, in inches.
     beside, above
         Inches for the legend of each panel, and for its title and scale bar.
+    blocks
+        Each begins a row of its own.
+
+    Returns
+    -------
+    The Axes, block by block.
     """
     import matplotlib.pyplot as plt
 
@@ -131,16 +139,18 @@ def new_axes(n: int, *, ncols: int, size: tuple[float, float], beside: float, ab
     nrows = -(-n // ncols)
     width, height = size
     figure, grid = plt.subplots(
-        nrows,
+        blocks * nrows,
         ncols,
-        figsize=(ncols * (width + beside + _GAP), nrows * (height + above)),
+        figsize=(ncols * (width + beside + _GAP), blocks * nrows * (height + above)),
         layout="compressed",
         squeeze=False,
     )
-    axes: list[Any] = list(grid.ravel())
-    for unused in axes[n:]:
-        figure.delaxes(unused)
-    return axes[:n]
+    axes: list[Any] = []
+    for block in grid.reshape(blocks, nrows * ncols):
+        axes += list(block[:n])
+        for unused in block[n:]:
+            figure.delaxes(unused)
+    return axes
 
 
 def _coordinate_system(

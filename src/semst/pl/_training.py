@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _WHERE = "semst.pl.training"
 _TOTAL = "total"
 _EPOCH = "epoch"
+_NARROW = 6.0  # a span within which 1, 2 and 5 give too few ticks, and even steps look even enough
 _DARK = tuple(PALETTE[index] for index in (0, 4, 6, 2, 5))  # dark enough for small type on white
 
 
@@ -69,6 +70,8 @@ def training(
     >>> semst.pl.training(adata).get_xlabel()
     'epoch'
     """
+    from matplotlib.ticker import FixedLocator, MaxNLocator
+
     table = find_table(data, table_key=table_key, where=_WHERE)
     problems = Problems(_WHERE)
     terms = _read_history(table, ClusterKeys(key).uns, problems, name="sdata" if is_spatialdata(data) else "adata")
@@ -80,8 +83,10 @@ def training(
     epochs = terms.pop(_EPOCH, np.arange(1, len(terms[_TOTAL]) + 1))
     relative = all((values > 0).all() for values in terms.values())
     lines = {name: values / values[0] if relative else values - values[0] for name, values in terms.items()}
+    marker = "o" if len(epochs) == 1 else ""  # a line through one point is not seen
     for (name, line), color in zip(lines.items(), _colors(lines), strict=True):
-        ax.plot(epochs, line, color=color, linewidth=2.5 if name == _TOTAL else 1.5, label=name, gid=name)
+        ax.plot(epochs, line, color=color, linewidth=2.5 if name == _TOTAL else 1.5, marker=marker, gid=name)
+    ax.xaxis.set_major_locator(FixedLocator(epochs.tolist()) if marker else MaxNLocator("auto", integer=True))
     ax.set_xlabel("epoch")
     ax.set_ylabel("loss relative to first epoch" if relative else "change since first epoch")
     if relative:
@@ -118,13 +123,18 @@ def _colors(names: Mapping[str, object]) -> list[str]:
 
 
 def _log_axis(ax: Axes, lines: Mapping[str, NDArray[np.float64]]) -> None:
-    """Logarithmic, with ticks that read as plain fractions even where the loss moved by less than a factor of ten."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+    """Logarithmic, with several ticks that read as plain numbers, whether the loss moved by a hundredth or by 10^5."""
+    from matplotlib.ticker import FuncFormatter, Locator, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
     ax.set_yscale("log")
     values = np.concatenate(list(lines.values()))
-    steps = (1.0,) if values.max() > 300 * values.min() else (1.0, 2.0, 5.0)
-    ax.yaxis.set_major_locator(LogLocator(subs=steps))
+    low, high = float(values.min()), float(values.max())
+    if low == high:
+        ax.set_ylim(0.9 * low, 1.1 * high)  # else matplotlib shows a factor of a hundred
+    locator: Locator = LogLocator(subs=(1.0,) if high > 300 * low else (1.0, 2.0, 5.0))
+    if high < _NARROW * low:
+        locator = MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10])
+    ax.yaxis.set_major_locator(locator)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_minor_formatter(NullFormatter())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from semst._inputs import find_table
 from semst._keys import IN_SEMANTICS, SEMANTICS, SemanticsKeys
 from semst._problems import Problems
-from semst._results import Data, check_key, target
+from semst._results import Data, check_key, check_writable, target
 from semst.pp._compute_semantics import WHERE, Mode, SemanticsOptions, SemanticsResult, compute_gene_semantics
 
 if TYPE_CHECKING:
@@ -172,6 +172,7 @@ def gene_semantics(
     table = find_table(data, table_key=table_key, where=WHERE)
     problems = Problems(WHERE)
     check_key(key_added, problems)
+    check_writable(table, problems, copy=copy)
     options = SemanticsOptions(
         mode=mode,
         vectors=vectors,

@@ -117,11 +117,10 @@ def check(data: AnnData | SpatialData, table: AnnData, options: ClusterOptions, 
         spatial_key=options.spatial_key,
         coordinate_system=options.coordinate_system,
     )
-    fewest = 4 if options.n_clusters is None else options.n_clusters
-    if isinstance(fewest, int) and table.n_obs < fewest:
-        problems.add(f"{fewest} domains cannot be found in {table.n_obs} spots; ask for fewer.")
-    elif table.n_obs < FEWEST_SPOTS:
+    if table.n_obs < FEWEST_SPOTS:
         problems.add(f"{table.n_obs} spots are too few; domains are sought in at least {FEWEST_SPOTS}.")
+    elif isinstance(options.n_clusters, int) and table.n_obs < options.n_clusters:
+        problems.add(f"{options.n_clusters} domains cannot be found in {table.n_obs} spots; ask for fewer.")
     semantics = _semantics(table, options.semantics_key, problems)
     slices = read_slices(table, options.batch_key, problems)
     _check_graph(table, problems, slices)

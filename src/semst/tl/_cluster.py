@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from semst._inputs import find_table
 from semst._keys import CLUSTER, IN_CLUSTER, SEMANTICS, SPATIAL, ClusterKeys, ModulationKeys
 from semst._problems import Problems
-from semst._results import Data, target
+from semst._results import Data, check_writable, target
 from semst.pp._compute_semantics import SemanticsOptions, SemanticsResult, compute_gene_semantics
 from semst.pp._gene_semantics import write_semantics
 from semst.pp._graphs import spatial_graph, widen
@@ -29,15 +29,17 @@ from semst.tl._recipe import recipe_for
 from semst.tl._refine import refine as refine_labels
 from semst.tl._sections import Tissue, choose_genes
 from semst.tl._select import Bench, choose, judge, tightest
+from semst.tl._settled import unsettled
 from semst.tl._stability import stability
 from semst.tl._train import train
 from semst.tl._write import by_size, write_domains
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from anndata import AnnData
+    from numpy.typing import NDArray
 
     from semst.nn import Convolution, Likelihood
     from semst.tl._partition import Partition
@@ -82,10 +84,12 @@ def cluster(
     Parameters
     ----------
     data
-        AnnData, or SpatialData with such a table: spots x genes with raw counts, and where the spots lie. Counts that
-        lie on disk (a backed AnnData) or in a dask array are read a piece at a time and stay there; the results are
-        written into the object in memory, which of a backed AnnData ``adata.write()`` brings to disk (opened with
-        ``backed="r+"``; else ``adata.write_h5ad(path)``).
+        AnnData, or SpatialData with such a table: spots x genes with raw counts, and where the spots lie. A view such
+        as ``adata[some]`` becomes a table of its own when the results are written, and ``adata`` stays as it was; keep
+        it under a name (``part = adata[some]``), or the results are lost with it. Counts that lie on disk (a backed
+        AnnData) or in a dask array are read a piece at a time and stay there; the results are written into the object
+        in memory, which of a backed AnnData ``adata.write()`` brings to disk (opened with ``backed="r+"``; else
+        ``adata.write_h5ad(path)``).
     n_clusters
         Number of domains, at least 2; exactly so many are returned. The default None chooses the number between 2 and
         15 that is most stable when only half of the molecules are looked at, see Notes and :func:`semst.pl.stability`.
@@ -286,6 +290,7 @@ def run(
     processes = join()
     chosen_device = pick_device(options.device, problems)
     tiles_per_step = share_out(options.tiles_per_step, processes, problems)
+    check_writable(table, problems, copy=copy)
     checked = check(data, table, options, problems)
     fresh = _missing_semantics(table, options)
     semantics = fresh.spot_vectors if fresh is not None else checked.semantics
@@ -317,16 +322,19 @@ def run(
     )
     curve = None
     if n_clusters is None:
-        curve = stability(tissue, partition=cut_by, random_state=random_state)
+        with unsettled():  # numbers that the tissue has not are tried as well
+            curve = stability(tissue, partition=cut_by, random_state=random_state)
         n_clusters = curve.best
         logger.info("the most stable number of domains is %d; see semst.pl.stability.", n_clusters)
-    partitions = members(trained.latents, recipe, n_clusters, partition=cut_by, random_state=random_state)
-    bench = Bench.of(checked.counts, graph, random_state=random_state, slices=slices)
-    if recipe.selection == "consensus":
-        with threadpool_limits(1):
-            labels = choose(partitions, n_clusters, **vars(bench), random_state=random_state)
-    else:
-        labels = tightest(partitions, n_clusters, latent=trained.latent)
+    with unsettled() as doubts:
+        partitions = members(trained.latents, recipe, n_clusters, partition=cut_by, random_state=random_state)
+        _check_groups(partitions, n_clusters, options, table)
+        bench = Bench.of(checked.counts, graph, random_state=random_state, slices=slices)
+        if recipe.selection == "consensus":
+            with threadpool_limits(1):
+                labels = choose(partitions, n_clusters, **vars(bench), random_state=random_state)
+        else:
+            labels = tightest(partitions, n_clusters, latent=trained.latent)
     if options.refine:
         labels = refine_labels(labels, widen(graph))
 
@@ -359,7 +367,27 @@ def run(
     if modulation is not None:
         facts[ModulationKeys().uns] = modulation
     write_domains(table, numbers, agreement(labels, partitions), trained, facts, ClusterKeys(options.key_added))
+    if doubts:
+        logger.warning(
+            "cluster: %d fits found fewer than %d groups or did not converge: there are few spots for so many domains, "
+            "or spots much alike. Look at obs[%r] before you trust a border.",
+            len(doubts),
+            n_clusters,
+            ClusterKeys(options.key_added).confidence,
+        )
     return data if copy else None
+
+
+def _check_groups(
+    partitions: Sequence[NDArray[np.integer[Any]]], n_clusters: int, options: ClusterOptions, table: AnnData
+) -> None:
+    """Say that a number of domains that nobody asked for is not to be had; one that was asked for is told elsewhere."""
+    if options.n_clusters is None and all(np.unique(labels).size < n_clusters for labels in partitions):
+        message = (
+            f"{WHERE}: the {table.n_obs} spots do not fall into {n_clusters} groups, the number that was chosen since "
+            f"none was given; pass n_clusters (at least 2), or take more spots: these are too few or too much alike."
+        )
+        raise ValueError(message)
 
 
 def _missing_semantics(table: AnnData, options: ClusterOptions) -> SemanticsResult | None:

@@ -17,6 +17,7 @@ from semst.tl._consensus import indicator, majority
 from semst.tl._members import members
 from semst.tl._sections import Tissue, choose_genes
 from semst.tl._select import choose, similarity
+from semst.tl._settled import unsettled
 from semst.tl._train import train
 
 if TYPE_CHECKING:
@@ -143,8 +144,8 @@ def domains(tissue: Tissue, around: sparse.csr_matrix, setting: Setting, *, seed
         random_state=seed,
         progress=False,
     )
-    cuts = members(trained.latents, recipe, setting.n_clusters, partition=recipe.partition, random_state=seed)
-    with threadpool_limits(1):
+    with unsettled(), threadpool_limits(1):  # all arms alike, so it is no matter which of their fits settled
+        cuts = members(trained.latents, recipe, setting.n_clusters, partition=recipe.partition, random_state=seed)
         return choose(cuts, setting.n_clusters, counts=tissue.counts, graph=around, random_state=seed)
 
 

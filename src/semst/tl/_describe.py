@@ -10,6 +10,7 @@ from semst._inputs import check_names, find_table, read_counts
 from semst._keys import CLUSTER, IN_DESCRIPTION, SEMANTICS, DescriptionKeys
 from semst._problems import Problems, listed
 from semst._provenance import versions
+from semst._results import actualise
 from semst.pp._gene_semantics import write_semantics
 from semst.semantics._vocabulary import Terms, packaged_vocabulary, read_vocabulary
 from semst.semantics._words import word_space
@@ -173,6 +174,7 @@ def describe(
         **({} if organs is None else {"organs": np.array(_as_list(organs), dtype=np.str_)}),
         **({} if layer is None else {"layer": layer}),
     }
+    actualise(table)
     if space.fresh is not None:
         write_semantics(table, space.fresh, key=semantics_key)
     table.uns[DescriptionKeys(key).uns] = {

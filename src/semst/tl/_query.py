@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from semst._evidence import ABSENT, WEAK, is_far
 from semst._inputs import check_names, find_table, read_coordinates, read_counts
 from semst._keys import IN_QUERY, QUERY, SEMANTICS, SPATIAL, QueryKeys
 from semst._problems import Problems
 from semst._provenance import versions
-from semst._results import check_key
+from semst._results import actualise, check_key
 from semst.pp._gene_semantics import write_semantics
 from semst.pp._graphs import spatial_graph
 from semst.semantics._words import word_space
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from semst.semantics import Encoder
 
 WHERE = "semst.tl.query"
-_UNRELATED = 0.45  # cosine with the nearest term; see datasets/vocabulary
-_INCOHERENT = 0.05
 
 logger = logging.getLogger("semst")
 
@@ -95,7 +94,8 @@ def query(
     -------
     DataFrame with a row for each query and gene: ``query``, ``gene``, ``contribution`` (share of the gene in the
     pattern, at most 1; the highest first) and ``likeness`` (cosine with the words in [-1, 1]; NaN for sets of genes).
-    Written into the table for each query, under a short name made from its letters and digits:
+    Written into the table for each query, under a short name made from its letters and digits: of words in lower case,
+    of genes and of names of your own in their spelling.
 
     ``obs["{key_added}_{name}"]``
         float32: the score, in standard deviations of the null; 0 is what genes drawn at random give in the mean.
@@ -103,10 +103,11 @@ def query(
         float32 in (0, 1]: how often genes drawn at random score as high in that spot. Not corrected for the number of
         spots.
     ``uns[key_added][name]``
-        Dict of ``asked``, ``p_value`` (float in (0, 1]: how often genes drawn at random have as much of a pattern in
-        common; NaN for a single gene), ``genes`` (the rows of the DataFrame), ``read_as`` (str array: terms of the
-        vocabulary that the words were read as, the nearest first; empty for genes), ``params`` and ``versions``.
-        Earlier queries stay.
+        Dict of ``asked``; ``called`` (the name as you gave it, or the words); ``p_value`` (float in (0, 1]: how often
+        genes drawn at random have as much of a pattern in common; NaN for a single gene); ``genes`` (the rows of the
+        DataFrame); ``read_as`` (str array: terms of the vocabulary that the words were read as, the nearest first;
+        empty for genes); ``nearness`` (float in [-1, 1]: cosine of the words with the first of these; below 0.45 they
+        are far from all biology that semst knows; NaN for genes); ``params`` and ``versions``. Earlier queries stay.
 
     Raises
     ------
@@ -128,8 +129,9 @@ def query(
     terms of a vocabulary); each gene is weighted by the exponential of its standardised cosine with it; one step along
     the covariance of genes in this tissue leaves those that also go together. Expression is standardised for each gene
     and taken relative to genes of like mean expression, and the null deals the weights anew among these.
-    A warning is logged where no term is near the words, and where their genes share no pattern (``p_value`` above
-    0.05). Area under the ROC curve over a bank of 72 queries, and what does not work: :doc:`/queries`.
+    A warning is logged where no term is near the words (``nearness`` below 0.45), and where their genes share a weak
+    pattern (``p_value`` above 0.05) or none (above 0.2). Area under the ROC curve over a bank of 72 queries, and what
+    does not work: :doc:`/queries`.
 
     References
     ----------
@@ -189,6 +191,7 @@ def query(
         "random_state": random_state,
         **({} if layer is None else {"layer": layer}),
     }
+    actualise(table)
     if space is not None and space.fresh is not None:
         write_semantics(table, space.fresh, key=semantics_key)
     tables = []
@@ -226,9 +229,11 @@ def _write(
         **(dict(earlier) if hasattr(earlier, "keys") else {}),
         question.name: {
             IN_QUERY.asked: asked,
+            IN_QUERY.called: question.called,
             IN_QUERY.p_value: found.coherence if _has_pattern(question) else math.nan,
             IN_QUERY.genes: genes,
             IN_QUERY.read_as: np.array(weighed.read_as, dtype=np.str_),
+            IN_QUERY.nearness: weighed.nearness,
             "params": params,
             "versions": versions(),
         },
@@ -242,17 +247,20 @@ def _has_pattern(question: Question) -> bool:
 
 def _warn(weighed: Weighed, found: Answer) -> None:
     text = weighed.question.text
-    if weighed.nearness < _UNRELATED:
+    if is_far(weighed.nearness):
         logger.warning(
             "query: %r is far from all terms of biology that semst knows (nearest: %r), so its map may mean nothing; "
             "say it in other words, or ask for genes by name.",
             text,
             weighed.read_as[0],
         )
-    if _has_pattern(weighed.question) and found.coherence > _INCOHERENT:
-        logger.warning(
-            "query: the genes of %r have no more of a pattern in common in this tissue than genes drawn at random "
-            "(p = %.2g); do not read its map.",
-            text or weighed.question.name,
-            found.coherence,
-        )
+    if not _has_pattern(weighed.question) or found.coherence <= WEAK:
+        return
+    told = (
+        "query: the genes of %r have no more of a pattern in common in this tissue than genes drawn at random "
+        "(p = %.2g); do not read its map."
+        if found.coherence > ABSENT
+        else "query: the genes of %r have only a weak pattern in common in this tissue (p = %.2g); look at the genes "
+        "before its map."
+    )
+    logger.warning(told, text or weighed.question.name, found.coherence)

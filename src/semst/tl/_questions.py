@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -38,11 +39,14 @@ class Question:
         The words; empty for genes.
     genes
         Positions of the genes in the table; empty for words.
+    called
+        The name as the user wrote it.
     """
 
     name: str
     text: str = ""
     genes: tuple[int, ...] = ()
+    called: str = field(default="", compare=False)
 
 
 def read_questions(asked: Questions, gene_names: Sequence[str], problems: Problems) -> list[Question]:
@@ -66,15 +70,19 @@ def read_questions(asked: Questions, gene_names: Sequence[str], problems: Proble
         return []
     place = {name: position for position, name in enumerate(gene_names)}
     questions = []
-    for name, content in entries:
+    own = isinstance(asked, Mapping)
+    for given, content in entries:
+        name = " ".join(given.split())
         if isinstance(content, str):
             text = " ".join(content.split())
             if not text:
                 problems.add(f"the query {name!r} holds no words.")
+            # Names that somebody chose keep their spelling: of the query, and of the gene.
+            short = own_name(name) if own or text in place else short_name(name)
             questions.append(
-                Question(short_name(name), genes=(place[text],))
+                Question(short, genes=(place[text],), called=name)
                 if text in place
-                else Question(short_name(name), text=text)
+                else Question(short, text=text, called=name)
             )
             continue
         if not isinstance(content, Sequence):
@@ -85,8 +93,9 @@ def read_questions(asked: Questions, gene_names: Sequence[str], problems: Proble
         if len(missing) == len(genes):
             problems.add(f"none of the {len(genes)} genes of the query {name!r} is in var_names ({listed(genes)}).")
         found = dict.fromkeys(place[gene] for gene in genes if gene in place)
-        questions.append(Question(short_name(name), genes=tuple(found)))
-    names = [question.name for question in questions]
+        questions.append(Question(own_name(name), genes=tuple(found), called=name))
+    # Some file systems take upper and lower case for the same.
+    names = [question.name.lower() for question in questions]
     repeated = sorted({name for name in names if names.count(name) > 1 or not name})
     if repeated:
         problems.add(f"queries must have different names with letters or digits in them; check {listed(repeated)}.")
@@ -106,15 +115,26 @@ def _entries(asked: Questions) -> list[tuple[str, Any]] | None:
     return None
 
 
-def short_name(name: str) -> str:
-    """Make a name that can be written to disk.
+def short_name(words: str) -> str:
+    """Make a name that can be written to disk from words.
 
     Examples
     --------
     >>> short_name("Myelin sheath, of oligodendrocytes!")
     'myelin_sheath_of_oligodendrocytes'
     """
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:_LONGEST].rstrip("_")
+    return own_name(words.lower())
+
+
+def own_name(name: str) -> str:
+    """Make a name that can be written to disk from one that somebody chose, in the same spelling.
+
+    Examples
+    --------
+    >>> own_name("T cells: CD3+")
+    'T_cells_CD3'
+    """
+    return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:_LONGEST].rstrip("_")
 
 
 @dataclass(frozen=True)
@@ -132,14 +152,14 @@ class Weighed:
     read_as
         Terms of the vocabulary most like the words, the nearest first; none for sets of genes.
     nearness
-        Cosine of the words with the first of these; 1 for sets of genes.
+        Cosine of the words with the first of these; NaN for sets of genes.
     """
 
     question: Question
     weights: NDArray[np.float64]
     likeness: NDArray[np.float32]
     read_as: tuple[str, ...] = ()
-    nearness: float = 1.0
+    nearness: float = math.nan
 
 
 def weigh(
