@@ -14,21 +14,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
+from networks import tissue_of, train_on
 from run import DATA, read
-from scipy import sparse
 from scipy.stats import spearmanr
 from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
 import semst
-from semst.pp._graphs import spatial_graph
 from semst.tl._consensus import consensus
 from semst.tl._members import members
 from semst.tl._recipe import recipe_for
-from semst.tl._sections import Tissue, choose_genes
 from semst.tl._select import Bench, choose, judge, similarity
-from semst.tl._train import train
 
 HERE = Path(__file__).resolve().parent
 LEGEND = {
@@ -55,19 +51,10 @@ def run(path: Path, seed: int) -> dict[str, float]:
 
     semst.pp.gene_semantics(tissue, progress=False)
     recipe = recipe_for("default", epochs=None, gaussian=False, n_spots=tissue.n_obs)
-    counts, graph = sparse.csr_matrix(tissue.X, dtype=np.float32), spatial_graph(tissue, tissue.obsm["spatial"])
-    genes = choose_genes(counts, graph, recipe, n_top_genes=3000)
-    trained = train(
-        Tissue(counts, graph, tissue.obsm["gene_semantics"], genes, tissue.obsm["spatial"]),
-        recipe,
-        likelihood="zinb",
-        convolution="gcn",
-        device=torch.device("cpu"),
-        random_state=seed,
-        progress=False,
-    )
+    whole = tissue_of(tissue, recipe)
+    trained = train_on(whole, recipe, seed)
     found = members(trained.latents, recipe, k, partition="mixture", random_state=seed)
-    bench = Bench.of(counts, graph, random_state=seed)
+    bench = Bench.of(whole.counts, whole.graph, random_state=seed)
     scores = np.array([ari(labels) for labels in found])
     half = len(found) // 2  # the smoothed inputs come first
     explains = np.array([judge(labels, **vars(bench)) for labels in found])

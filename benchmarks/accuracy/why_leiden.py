@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import scanpy as sc
-import torch
+from networks import tissue_of, train_on
 from run import HERE, read
 from scipy import sparse
 from scipy.spatial import cKDTree
@@ -26,12 +26,10 @@ from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
 import semst
-from semst.pp._graphs import spatial_graph
 from semst.tl._members import _components, members
 from semst.tl._recipe import DEFAULT, recipe_for
-from semst.tl._sections import Tissue, choose_genes, features
+from semst.tl._sections import features
 from semst.tl._select import Bench, choose, judge
-from semst.tl._train import train
 
 DATA = ("her2st_H1", "her2st_B1", "starmap_mpfc_BZ5", "starmap_mvc")
 WIDEST = max(DEFAULT.member_components)
@@ -79,16 +77,13 @@ def run(path: Path, seed: int, options: argparse.Namespace) -> dict[str, float]:
 
     semst.pp.gene_semantics(tissue, progress=False)
     recipe = recipe_for("default", epochs=None, gaussian=False, n_spots=tissue.n_obs)
-    counts, graph = sparse.csr_matrix(tissue.X, dtype=np.float32), spatial_graph(tissue, tissue.obsm["spatial"])
-    genes = choose_genes(counts, graph, recipe, n_top_genes=3000)
-    whole = Tissue(counts, graph, tissue.obsm["gene_semantics"], genes, tissue.obsm["spatial"])
-    how = {"likelihood": "zinb", "convolution": "gcn", "device": torch.device("cpu"), "progress": False}
-    latents = train(whole, recipe, **how, random_state=seed).latents  # the smoothed inputs come first
+    whole = tissue_of(tissue, recipe)
+    latents = train_on(whole, recipe, seed).latents  # the smoothed inputs come first
     given = {"pcs": peer_features(tissue, seed, neighbors=0), "pcs10": peer_features(tissue, seed, neighbors=10)}
     kinds = {**given, **{f"latent{i}": _components(latent)[:, :WIDEST] for i, latent in enumerate(latents)}}
     theirs = cut_by_leiden(kinds, tissue.obsm["spatial"], k, path.stem, seed, options)
 
-    bench = Bench.of(counts, graph, random_state=seed)
+    bench = Bench.of(whole.counts, whole.graph, random_state=seed)
     ours = members(latents, recipe, k, partition="mixture", random_state=seed)
     half = len(ours) // 2
     mixtures = {
