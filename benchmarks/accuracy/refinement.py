@@ -2,8 +2,8 @@
 
     python benchmarks/accuracy/refinement.py --data ../shared/data --keep build/accuracy
 
-Reads what run.py left of GraphST (embeddings) and of semst (labels), trains nothing, and writes refinement.md. Labels of
-the experts score alone.
+Reads what run.py left of GraphST (embeddings) and of semst (labels), trains nothing, and writes refinement.md. Experts'
+labels score alone.
 """
 
 from __future__ import annotations
