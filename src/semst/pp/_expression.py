@@ -253,7 +253,7 @@ def principal_axes(
 
 
 def _fitted(values: sparse.csr_matrix, d: int, *, random_state: int) -> tuple[NDArray[Any], PCA]:
-    """Give ``d`` scores of each spot and their model, by the solver that is fastest for the shape; all are exact."""
+    """Give ``d`` scores of each spot and their model, by the solver that is fastest for the shape."""
     from sklearn.decomposition import PCA
 
     if values.shape[1] <= _NARROW:
