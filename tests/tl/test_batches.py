@@ -22,6 +22,7 @@ from semst.pp._graphs import spatial_graph
 from semst.pp._slices import WithinSlices, centred, side_by_side, slice_means
 from semst.tl import _tissue_tiles
 from semst.tl._consensus import explained
+from semst.tl._large_features import LargeFeatures
 from semst.tl._modulation import Modulated, Smoother, influence, pooling_of
 from semst.tl._recipe import DEFAULT, View
 from semst.tl._sections import Tissue, features, rings, section
@@ -327,7 +328,7 @@ def test_one_tile_of_several_slices_is_their_section(pair, slices, likelihood):
     expected = section(tissue, view, read, DEFAULT, likelihood=likelihood)
     tiles = TissueTiles(
         tissue,
-        view,
+        LargeFeatures(tissue, view.transform, DEFAULT, **how),
         DEFAULT,
         tiles=dealt(tissue, 0),
         adjacency=normalise(rings(tissue.graph, 1)),

@@ -19,6 +19,7 @@ from semst.pp._graphs import spatial_graph, steps_around, widen
 from semst.pp._reader import reader
 from semst.tl import _tissue_tiles
 from semst.tl._how import How
+from semst.tl._large_features import LargeFeatures
 from semst.tl._recipe import DEFAULT, View
 from semst.tl._sections import Tissue, features, rings, section
 from semst.tl._select import Bench, judge
@@ -55,7 +56,8 @@ def tissue(adata):
 def make_tiles(tissue, view, **options):
     options = {"likelihood": "zinb", "convolution": "gcn", **options}
     adjacency = normalise(rings(tissue.graph, view.rings))
-    return TissueTiles(tissue, view, DEFAULT, tiles=dealt(tissue, 0), adjacency=adjacency, random_state=0, **options)
+    read = LargeFeatures(tissue, view.transform, DEFAULT, likelihood=options["likelihood"], random_state=0)
+    return TissueTiles(tissue, read, DEFAULT, tiles=dealt(tissue, 0), adjacency=adjacency, random_state=0, **options)
 
 
 def test_one_tile_is_the_section_itself(tissue):

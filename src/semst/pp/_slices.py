@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
+from semst.pp._sample import chunks
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 
@@ -46,6 +50,40 @@ def slice_means(values: Any, slices: NDArray[np.int64]) -> NDArray[np.float64]: 
     """Average the rows of each slice: ``(s, g)`` float64; zeros for a slice without spots."""
     sizes = np.maximum(np.bincount(slices), 1)
     return slice_sums(values, slices) / sizes[:, None]
+
+
+def means_of_slices(
+    values_of: Callable[[slice], NDArray[np.float32]], slices: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Average within each slice what is computed a piece of the tissue at a time.
+
+    Parameters
+    ----------
+    values_of
+        Gives the values ``(m, d)`` of a range of spots.
+    slices
+        ``(n,)`` number of each spot's slice, from 0; none is empty.
+
+    Returns
+    -------
+    ``(s, d)`` float32.
+
+    Examples
+    --------
+    >>> values = np.array([[1.0], [3.0], [8.0]], dtype=np.float32)
+    >>> means_of_slices(lambda spots: values[spots], np.array([0, 0, 1])).ravel().tolist()
+    [2.0, 8.0]
+    """
+    sizes = np.bincount(slices)[:, None]
+    total: Any = 0.0
+    for some in chunks(slices.size):
+        present, number = np.unique(slices[some], return_inverse=True)
+        sums = slice_sums(values_of(some), number)
+        whole = np.zeros((len(sizes), sums.shape[1]))  # all slices get a row, also those that lie elsewhere
+        whole[present] = sums
+        total = total + whole
+    means: NDArray[np.float32] = (total / sizes).astype(np.float32)
+    return means
 
 
 def centred(values: NDArray[np.float32], slices: NDArray[np.int64]) -> NDArray[np.float32]:

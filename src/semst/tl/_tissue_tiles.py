@@ -15,18 +15,16 @@ from semst.nn._section import shares
 from semst.nn._tiles import cut, deal, halo, part
 from semst.pp._expression import deviations, unit_variance
 from semst.pp._graphs import expression_graph
-from semst.pp._reader import reader
-from semst.pp._sample import ENOUGH, chunks, sample
-from semst.pp._slices import slice_means, slice_sums
+from semst.pp._sample import ENOUGH, sample
+from semst.pp._slices import means_of_slices, slice_means, slice_sums
 from semst.tl._sections import GRAPH_COMPONENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from semst.nn import Convolution, Likelihood
-    from semst.tl._recipe import Recipe, View
+    from semst.tl._large_features import LargeFeatures
+    from semst.tl._recipe import Recipe
     from semst.tl._sections import Tissue
 
 TILE = 5_000  # spots: about an ordinary section; finding spots of like expression is quadratic in it
@@ -76,24 +74,24 @@ class TissueTiles:
     ----------
     tissue
         With places.
-    view
-        How it is looked at.
+    features
+        What the network reads of each spot.
     recipe
-        Says what the network reads.
+        Says how the spots are connected.
     tiles
         :func:`dealt`.
     adjacency
-        ``(n, n)`` SciPy CSR: :func:`semst.nn._adjacency.normalise` of the view's spatial graph.
+        ``(n, n)`` SciPy CSR: :func:`semst.nn._adjacency.normalise` of the spatial graph of the view.
     likelihood, convolution
         Of the network.
     random_state
-        Seed of the sample of spots by which features and semantics are scaled.
+        Seed of the sample of spots by which semantics are scaled.
     """
 
     def __init__(
         self,
         tissue: Tissue,
-        view: View,
+        features: LargeFeatures,
         recipe: Recipe,
         *,
         tiles: list[NDArray[np.int64]],
@@ -103,52 +101,27 @@ class TissueTiles:
         random_state: int,
     ) -> None:
         self.tissue, self.recipe, self.spots, self.adjacency = tissue, recipe, tiles, adjacency
+        self._features = features
         # The plain mean of SAGE also asks the outermost spots how many neighbours they have.
         self._hops = 3 if convolution == "sage" else 2
         self._kept: dict[int, Section] = {}
         self._counts: Any = tissue.counts
         chosen = sample(len(adjacency.indptr) - 1, random_state)
-        some = self._counts[chosen]
-        self._read = reader(
-            some,
-            tissue.genes,
-            transform=view.transform,
-            n_components=recipe.n_components,
-            normalise=likelihood != "gaussian",
-            random_state=random_state,
-            slices=None if tissue.slices is None else tissue.slices[chosen],
-        )
-        self._deviation = deviations(some[:, tissue.genes]) if likelihood == "gaussian" else None
-        if tissue.slices is not None:
-            self._centre_slices(tissue.slices)
-        elif tissue.semantics is not None:
-            self._mean = tissue.semantics.mean(axis=0, dtype=np.float64).astype(np.float32)
-            rows: Any = adjacency[chosen]
-            smooth = rows @ tissue.semantics - np.outer(np.asarray(rows.sum(axis=1)), self._mean)
-            self._centre = smooth.mean(axis=0)
-            self._scale = max(float(smooth.std(axis=0, ddof=1).mean()), 1e-8)
-
-    def _centre_slices(self, slices: NDArray[np.int64]) -> None:
-        """Find the means of every slice over all of its spots, a piece at a time: a sample may miss small slices."""
-        n, sizes = len(slices), np.bincount(slices)[:, None]
-
-        def means(values: Callable[[slice], Any]) -> NDArray[np.float32]:
-            total: Any = 0.0
-            for some in chunks(n):
-                # All slices get a row, also those that lie elsewhere.
-                present, number = np.unique(slices[some], return_inverse=True)
-                sums = slice_sums(values(some), number)
-                whole = np.zeros((len(sizes), sums.shape[1]))
-                whole[present] = sums
-                total = total + whole
-            mean: NDArray[np.float32] = (total / sizes).astype(np.float32)
-            return mean
-
-        self._level = means(lambda some: self._read(self._counts[some]))
-        semantics = self.tissue.semantics
-        if semantics is None:
+        self._deviation = deviations(self._counts[chosen][:, tissue.genes]) if likelihood == "gaussian" else None
+        if tissue.semantics is None:
             return
-        self._mean = means(lambda some: semantics[some])
+        if tissue.slices is not None:
+            self._centre_slices(tissue.semantics, tissue.slices)
+            return
+        self._mean = tissue.semantics.mean(axis=0, dtype=np.float64).astype(np.float32)
+        rows: Any = adjacency[chosen]
+        smooth = rows @ tissue.semantics - np.outer(np.asarray(rows.sum(axis=1)), self._mean)
+        self._centre = smooth.mean(axis=0)
+        self._scale = max(float(smooth.std(axis=0, ddof=1).mean()), 1e-8)
+
+    def _centre_slices(self, semantics: NDArray[np.float32], slices: NDArray[np.int64]) -> None:
+        """Find the mean semantics of every slice, over all of its spots: a sample may miss small slices."""
+        self._mean = means_of_slices(lambda some: semantics[some], slices)
 
         def smooth(some: slice) -> NDArray[np.float32]:
             rows: Any = self.adjacency[some]
@@ -157,9 +130,9 @@ class TissueTiles:
             told: NDArray[np.float32] = rows @ semantics - reach * self._mean[slices[some]]
             return told
 
-        self._centre = means(smooth)
-        square = means(lambda some: np.square(smooth(some) - self._centre[slices[some]]))
-        variance = (square * sizes).sum(axis=0) / max(n - 1, 1)
+        self._centre = means_of_slices(smooth, slices)
+        square = means_of_slices(lambda some: np.square(smooth(some) - self._centre[slices[some]]), slices)
+        variance = (square * np.bincount(slices)[:, None]).sum(axis=0) / max(len(slices) - 1, 1)
         self._scale = max(float(np.sqrt(variance).mean()), 1e-8)
 
     def __len__(self) -> int:
@@ -177,11 +150,8 @@ class TissueTiles:
         read = halo(self.adjacency, own, self._hops)
         near = part(self.adjacency, read)
         inner = np.searchsorted(read, own)
-        values = self._read(self._counts[read])
         slices = self.tissue.slices
-        if slices is not None:
-            values = values - self._level[slices[read]]
-        spatial, features = as_tensor(near), torch.from_numpy(values)
+        spatial, features = as_tensor(near), torch.from_numpy(self._features.of(read))
         shape: Any = (own.size, self.tissue.genes.size)
         return Section(
             features=features,

@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from semst.nn._adjacency import normalise
 from semst.nn._fit import check_finite, descend
+from semst.tl._large_features import LargeFeatures
 from semst.tl._sections import rings
 from semst.tl._tissue_tiles import TissueTiles, dealt
 from semst.tl._trained import Trained
@@ -37,13 +38,14 @@ def train_tiles(tissue: Tissue, recipe: Recipe, how: How, *, tile: int) -> Train
     n, width = tissue.counts.shape[0], recipe.latent_features
     latent = np.zeros((n, width * len(recipe.views)), dtype=np.float32)
     tiles = dealt(tissue, how.random_state, tile=tile)
+    features = _features(tissue, recipe, how)
     adjacency = {n_rings: normalise(rings(tissue.graph, n_rings)) for n_rings in {view.rings for view in recipe.views}}
 
     def one(number: int) -> tuple[NDArray[np.float32] | None, dict[str, Any], SemSTNetwork]:
         view, generator = recipe.views[number], generators[number]
         prepared = TissueTiles(
             tissue,
-            view,
+            features.pop(number),  # forgotten with the last view that reads them
             recipe,
             tiles=tiles,
             adjacency=adjacency[view.rings],
@@ -89,6 +91,16 @@ def train_tiles(tissue: Tissue, recipe: Recipe, how: How, *, tile: int) -> Train
         history={term: np.mean([history[term] for _, history, _ in done], axis=0) for term in done[0][1]},
         networks=tuple(network for _, _, network in done),
     )
+
+
+def _features(tissue: Tissue, recipe: Recipe, how: How) -> dict[int, LargeFeatures]:
+    """Give what each view reads; those that transform the counts alike share their features."""
+    transforms = dict.fromkeys(view.transform for view in recipe.views)
+    shared = {
+        transform: LargeFeatures(tissue, transform, recipe, likelihood=how.likelihood, random_state=how.random_state)
+        for transform in transforms
+    }
+    return {number: shared[view.transform] for number, view in enumerate(recipe.views)}
 
 
 def _learn(
