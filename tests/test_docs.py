@@ -82,16 +82,17 @@ def test_every_page_can_be_found_from_the_index():
 
 
 def test_the_numbers_of_the_method_page_are_those_of_the_recipe():
-    from semst.tl._recipe import _SPOTS_READ, DEFAULT, PUBLISHED, epochs_for
+    from semst.tl._recipe import _SPOTS_CUT, _SPOTS_READ, DEFAULT, PUBLISHED, epochs_for, starts_for
 
     text = " ".join(read("docs/method.md").split())
     cut = int(DEFAULT.smoothed) + 1
-    partitions = len(DEFAULT.views) * cut * len(DEFAULT.member_components) * DEFAULT.starts
+    few, many = (len(DEFAULT.views) * cut * len(DEFAULT.member_components) * starts_for(n) for n in (10**6, 1))
     *widths, widest = DEFAULT.member_components
     said = [
-        f"**{partitions} partitions.** Eight networks",
-        "each latent after the training, "
-        f"each at {', '.join(map(str, widths))} and {widest} principal components from two starts",
+        f"**{few} to {many} partitions.** Eight networks",
+        f"each latent after the training, each at {', '.join(map(str, widths))} and {widest} principal components",
+        f"from {starts_for(1)} starts up to {_SPOTS_CUT // starts_for(1)} spots",
+        f"{_SPOTS_CUT:,} divided by the number of spots and {starts_for(10**6)} at least".replace(",", " "),
         f"Adam, rate $10^{{-3}}$, {epochs_for(1)} epochs up to {_SPOTS_READ // epochs_for(1)} spots",
         f"{_SPOTS_READ:,} divided by their number and {epochs_for(10**6)} at least".replace(",", " "),
         f"{DEFAULT.plan.spots_per_step} random spots and {DEFAULT.plan.genes_per_step} random genes",
@@ -103,7 +104,7 @@ def test_the_numbers_of_the_method_page_are_those_of_the_recipe():
         f"{PUBLISHED.hidden_features} and {PUBLISHED.branch_features} features in each branch",
     ]
     assert [sentence for sentence in said if sentence not in text] == []
-    assert (len(DEFAULT.views), DEFAULT.starts) == (8, 2)
+    assert len(DEFAULT.views) == 8
     assert DEFAULT.plan.learning_rate == 1e-3
     assert DEFAULT.plan.pairs_per_spot == 1
     assert (DEFAULT.plan.spatial_weight, DEFAULT.plan.dicr_weight) == (0.1, 0.1)

@@ -24,7 +24,8 @@ import semst
 from semst.tl._consensus import consensus
 from semst.tl._members import members
 from semst.tl._recipe import recipe_for
-from semst.tl._select import Bench, choose, judge, similarity
+from semst.tl._select import Bench, choose, judge
+from semst.tl._similarity import similarity
 
 HERE = Path(__file__).resolve().parent
 LEGEND = {

@@ -33,6 +33,7 @@ from semst.tl._select import Bench, choose, judge
 
 DATA = ("her2st_H1", "her2st_B1", "starmap_mpfc_BZ5", "starmap_mvc")
 WIDEST = max(DEFAULT.member_components)
+_STARTS = 2  # of each of these mixtures
 CROSSED = {  # features, and the columns of mean mixture, our choice, Leiden, SpatialLeiden
     "30 PCs of each spot": ("pcs",),
     "30 PCs, 10 nearest averaged": ("pcs10",),
@@ -61,7 +62,7 @@ def other_mixtures(latents: list[np.ndarray], k: int, seed: int, covariance: str
     found = []
     for points in (_components(each)[:, :width].astype(float) for each in latents for width in (8, WIDEST)):
         ridge = 1e-3 * points.var(axis=0).mean()
-        for start in range(DEFAULT.starts):
+        for start in range(_STARTS):
             model = GaussianMixture(k, covariance_type=covariance, random_state=seed + start, reg_covar=ridge)
             found.append(np.unique(model.fit_predict(points), return_inverse=True)[1])
     return found

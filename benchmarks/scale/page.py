@@ -90,7 +90,7 @@ def main() -> None:
 
 Simulated cells, 300 genes, seven planted domains; `semst.pp.gene_semantics` and `semst.tl.cluster` with their
 defaults and the number of domains given, on {cores} cores. Simulation says nothing about accuracy on real tissue; the
-last column compares sizes alone. Up to 10 000 cells networks are trained on the whole graph, above in tiles.
+last column compares sizes alone. Up to 5000 cells networks are trained on the whole graph, above in tiles.
 
 {whole(table)}
 ![Seconds and memory over the number of cells](scale.png)

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 
-from semst.tl._consensus import agreement, consensus, explained, indicator, majority
+from semst.tl import _consensus
+from semst.tl._consensus import agreement, consensus, explained, majority
 from semst.tl._refine import refine
+from semst.tl._similarity import indicator
 
 TRUTH = np.repeat([0, 1, 2, 3], [40, 30, 20, 10])
 
@@ -137,6 +139,22 @@ def test_the_same_seed_gives_the_same_bytes():
     members = [noisy(TRUTH, 0.4, seed) for seed in range(6)]
     first, second = (consensus(members, 4, random_state=5) for _ in range(2))
     assert first.tobytes() == second.tobytes()
+
+
+def test_of_several_starts_that_counts_which_agrees_most(monkeypatch):
+    """Partitions that err in two ways leave a mixture two ways to end."""
+    coarse = np.repeat([0, 1, 2, 3, 3], 30)
+    other = np.repeat([0, 0, 1, 2, 3], 30)
+    partitions = [noisy(each, 0.15, seed) for seed, each in enumerate([coarse, other, coarse, other, coarse])]
+    chosen = consensus(partitions, 4, random_state=0)
+    monkeypatch.setattr(_consensus, "_STARTS", 1)
+    single = [consensus(partitions, 4, random_state=start) for start in range(5)]
+
+    def agrees(labels):
+        return np.mean([adjusted_rand_score(labels, each) for each in partitions])
+
+    assert agrees(chosen) == max(map(agrees, single))
+    assert agrees(chosen) > min(map(agrees, single))
 
 
 def test_agreement_by_hand():

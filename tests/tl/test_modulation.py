@@ -14,10 +14,12 @@ from scipy.stats import spearmanr
 import semst
 from semst.nn import Plan
 from semst.nn._modulation import Modulation
+from semst.nn._processes import ALONE
+from semst.pp import _sample
 from semst.pp._graphs import spatial_graph
 from semst.pp._pool import Pooling, pool
-from semst.tl import _modulation, _train_whole, _workers
-from semst.tl._modulation import Collected, Pooled, Smoother, influence, pooling_of
+from semst.tl import _modulation, _tissue_tiles, _train_tiles, _train_whole, _workers
+from semst.tl._modulation import Collected, InTiles, Pooled, Smoother, influence, pooling_of
 from semst.tl._recipe import DEFAULT, View
 from semst.tl._sections import Tissue, _smooth
 from semst.tl._train import train
@@ -44,6 +46,40 @@ def tissue(table):
 def run(tissue, recipe=RECIPE):
     options = {"likelihood": "zinb", "convolution": "gcn", "device": torch.device("cpu")}
     return train(tissue, recipe, random_state=0, progress=False, **options)
+
+
+def test_tiles_are_put_together():
+    first = Modulation(*torch.tensor([[1.0, 2], [3, 4], [5, 6]]), torch.tensor([[1.0], [2]]), 3.0, 1.0)
+    second = Modulation(*torch.tensor([[7.0], [8], [9]]), torch.tensor([[3.0]]), 6.0, 4.0)
+    tiles = InTiles(3, 1)
+    tiles.add(np.array([0, 2]), first)
+    tiles.add(np.array([1]), second)
+    whole = tiles.whole(ALONE)
+    assert whole.alpha.tolist() == [1, 7, 2]
+    assert whole.beta.tolist() == [3, 8, 4]
+    assert whole.size.tolist() == [5, 9, 6]
+    assert whole.gradient.tolist() == [[1], [3], [2]]
+    # Root mean squares over spots: (2 * 9 + 36) / 3 and (2 * 1 + 16) / 3.
+    assert whole.constant_alpha == pytest.approx(18**0.5)
+    assert whole.constant_beta == pytest.approx(6**0.5)
+
+
+def test_large_tissue_is_told_what_small_is_told(table, monkeypatch):
+    options = {"n_clusters": 4, "copy": True, "progress": False}
+    whole = semst.tl.cluster(table, **options)
+    monkeypatch.setattr(_sample, "ENOUGH", 200)
+    monkeypatch.setattr(_tissue_tiles, "ENOUGH", 200)
+    monkeypatch.setattr(_tissue_tiles, "TILE", 150)
+    tiled = semst.tl.cluster(table, **options)
+    for name in ("semst_alpha", "semst_beta"):
+        assert spearmanr(whole.obs[name], tiled.obs[name]).statistic > 0.5
+        assert tiled.obs[name].median() == pytest.approx(whole.obs[name].median(), rel=0.5)
+    assert tiled.uns["semst"]["modulation"]["influence"].shape == (4, 20)
+
+    monkeypatch.setattr(_train_tiles, "_MODULATED", 250)
+    larger = semst.tl.cluster(table, **options)
+    assert "semst_alpha" not in larger.obs
+    assert "modulation" not in larger.uns["semst"]
 
 
 class Watched:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import semst
-from semst.tl._recipe import DEFAULT, epochs_for, recipe_for
+from semst.tl._recipe import DEFAULT, epochs_for, recipe_for, starts_for
 
 
 @pytest.mark.parametrize(("n_spots", "epochs"), [(1, 30), (1200, 30), (2000, 18), (3600, 10), (1_000_000, 10)])
@@ -19,6 +19,13 @@ def test_steps_by_size(n_spots, epochs):
 @given(st.integers(2, 10**7))
 def test_larger_tissue_never_takes_more_steps(n_spots):
     assert 10 <= epochs_for(n_spots) <= epochs_for(n_spots - 1) <= 30
+
+
+@pytest.mark.parametrize(("n_spots", "starts"), [(1, 8), (1000, 8), (1600, 5), (4000, 2), (1_000_000, 2)])
+def test_starts_by_size(n_spots, starts):
+    assert starts_for(n_spots) == starts
+    assert recipe_for("default", epochs=None, gaussian=True, n_spots=n_spots).starts == starts
+    assert recipe_for("published", epochs=None, gaussian=False, n_spots=n_spots).starts == 10
 
 
 def test_small_tissue_takes_the_steps_of_the_recipe():

@@ -6,7 +6,8 @@ from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 
 from semst.pp._graphs import widen
-from semst.tl._select import choose, judge, similarity, tightest
+from semst.tl._select import choose, judge, tightest
+from semst.tl._similarity import similarity
 
 SIDE = 16
 ROW, COLUMN = np.divmod(np.arange(SIDE * SIDE), SIDE)

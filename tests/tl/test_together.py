@@ -61,6 +61,8 @@ def test_two_processes_find_what_one_finds(tissue, tmp_path):
         np.testing.assert_allclose(first[term], one[term], rtol=1e-5)
     np.testing.assert_allclose(first["latent"], one["latent"], rtol=1e-3, atol=1e-4)
     np.testing.assert_array_equal(first["labels"], one["labels"])
+    for name in ("alpha", "influence"):
+        np.testing.assert_allclose(first[name], one[name], rtol=1e-2, atol=1e-4)
 
     # The first process alone kept the networks, and both take them up.
     kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "together" / "checkpoint").iterdir()}

@@ -39,6 +39,8 @@ def main() -> None:
         out / f"{rank()}.npz",
         labels=tissue.obs["semst"].astype(str).to_numpy(dtype=str),
         latent=tissue.obsm["X_semst"],
+        alpha=tissue.obs["semst_alpha"].to_numpy(),
+        influence=tissue.uns["semst"]["modulation"]["influence"],
         **tissue.uns["semst"]["history"],
     )
 

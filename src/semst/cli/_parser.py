@@ -137,7 +137,7 @@ def _add_cluster(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--tiles-per-step",
         type=int,
         metavar="N",
-        help="on more than 10 000 spots: tiles in each step (default: one for each process that torchrun started)",
+        help="on more than 5000 spots: tiles in each step (default: one for each process that torchrun started)",
     )
     _add_common(cluster)
 

@@ -134,7 +134,7 @@ def keep(found: Found, options: ClusterOptions) -> Kept:
 
     Of several slices each is read relative to its own means, as in the training and as a new slice will be.
 
-    On large tissue the discriminants are fitted to the first 10 000 spots that the tiles have, and to as many of the
+    On large tissue the discriminants are fitted to the first 5000 spots that the tiles have, and to as many of the
     domains that are rare among them as a tile holds.
     """
     tissue, recipe, seed = found.tissue, found.recipe, options.random_state

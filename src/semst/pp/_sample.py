@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-ENOUGH = 10_000  # spots; whatever is estimated from so many hardly changes with more
+ENOUGH = 5_000  # spots; whatever is estimated from so many hardly changes with more
 
 
 def is_large(n_spots: int) -> bool:
@@ -20,7 +20,7 @@ def is_large(n_spots: int) -> bool:
 
 
 def sample(n_spots: int, random_state: int) -> NDArray[np.int64]:
-    """Choose the spots on which something is fitted: all, or a random 10 000 where there are more; sorted."""
+    """Choose the spots on which something is fitted: all, or a random 5000 where there are more; sorted."""
     if not is_large(n_spots):
         return np.arange(n_spots)
     return np.sort(np.random.default_rng(random_state).choice(n_spots, ENOUGH, replace=False))

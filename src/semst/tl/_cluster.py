@@ -143,7 +143,7 @@ def cluster(
         crash, takes up those that are there and ends with the same result; with other data, options or versions it is
         refused. The files stay; delete the folder when you are done. The default keeps nothing.
     tiles_per_step
-        On more than 10 000 spots, tiles over which each step of the training averages its gradient, at least 1. Where
+        On more than 5000 spots, tiles over which each step of the training averages its gradient, at least 1. Where
         torchrun started several processes they share them, so that it must be a multiple of their number; with the same
         ``tiles_per_step`` they find what one process finds. The default is one for each process.
     key_added
@@ -212,13 +212,13 @@ def cluster(
         L = \mathrm{NLL}_{\mathrm{ZINB}} + 0.1 \, L_{\mathrm{spatial}} + 0.1 \, L_{\mathrm{DICR}}
 
     Its input averaged over the neighbourhood, and its latent at the end of the training, are cut at 8, 12, 16 and 20
-    principal components by a Gaussian mixture from two starts: 128 partitions. Each is judged by how well it agrees
-    with the others and by how well the domains around a spot explain its counts; the consensus of the best eighth is
-    returned. Genes that are zero in all spots are left out.
+    principal components by a Gaussian mixture from two starts (more below 3200 spots): 128 to 512 partitions. Each is
+    judged by how well it agrees with the others and by how well the domains around a spot explain its counts; the
+    consensus of the best eighth is returned. Genes that are zero in all spots are left out.
 
-    Above 10 000 spots cost and memory grow with their number alone. The principal components, the mixtures and the
-    Moran's I of genes are fitted on a random 10 000 spots and applied to all, and partitions are judged by such a
-    sample (so is ``score``). A network takes each step on a tile of about 5 000 spots, made up of eight patches from
+    Above 5000 spots cost and memory grow with their number alone. The principal components, the mixtures and the
+    Moran's I of genes are fitted on a random 5000 spots and applied to all, and partitions are judged by such a
+    sample (so is ``score``). A network takes each step on a tile of about 2500 spots, made up of eight patches from
     all over the tissue, and then reads every tile once. Each tile brings along the spots around its own that two graph
     convolutions hear of, so that neighbours in place count as on the whole tissue; neighbours in expression are sought
     inside the tile. The number of domains, where it is not given, is chosen on two such tiles. A script that torchrun

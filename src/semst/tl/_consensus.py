@@ -10,6 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from semst.pp._sample import chunks, sample
 from semst.pp._slices import slice_sums
 from semst.tl._rules import partition_all
+from semst.tl._similarity import indicator, similarity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,14 +19,8 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 
-_STARTS = 5  # of the mixture, before k-means takes over
+_STARTS = 5  # of the mixture
 _AT_ONCE = 8  # partitions that are judged in one walk through the counts
-
-
-def indicator(labels: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
-    """One column for each group, one where a spot belongs to it: ``(n, k)`` float32."""
-    columns: NDArray[np.float32] = np.eye(int(labels.max()) + 1, dtype=np.float32)[labels]
-    return columns
 
 
 def majority(
@@ -124,17 +119,17 @@ def consensus(
 
     Each group is a column of ones and zeros, divided by the square root of its size; the leading ``n_clusters - 1``
     left singular vectors of all columns together (centred) are spots placed so that those which are often together
-    lie together; a mixture cuts them. Linear in spots: the singular vectors come from the small Gram matrix of the
-    columns.
+    lie together; mixtures from several starts cut them, and the cut that agrees most with the partitions (mean adjusted
+    Rand index) is taken. Linear in spots: the singular vectors come from the small Gram matrix of the columns.
 
     Parameters
     ----------
     partitions
         Each ``(n,)``, labels from 0; their numbers of groups may differ.
     n_clusters
-        Groups wanted.
+        Groups wanted; where no mixture has as many, those of k-means.
     random_state
-        Seed of the mixture.
+        Seed of the mixtures.
 
     References
     ----------
@@ -158,16 +153,15 @@ def consensus(
             for rows in chunks(n)
         ]
     )
-    return _exactly(places, n_clusters, random_state=random_state)
-
-
-def _exactly(points: NDArray[np.float32], n_clusters: int, *, random_state: int) -> NDArray[np.int64]:
-    """Cut points into exactly so many groups: a mixture may leave one empty, then another start is tried."""
-    for start in range(random_state, random_state + _STARTS):
-        labels = partition_all(points, n_clusters, partition="mixture", random_state=start)
-        if np.unique(labels).size == n_clusters:
-            return labels
-    return partition_all(points, n_clusters, partition="kmeans", random_state=random_state)
+    found = [
+        partition_all(places, n_clusters, partition="mixture", random_state=random_state + start)
+        for start in range(_STARTS)
+    ]
+    complete = [labels for labels in found if np.unique(labels).size == n_clusters]
+    if not complete:
+        return partition_all(places, n_clusters, partition="kmeans", random_state=random_state)
+    told = similarity([labels[some] for labels in (*complete, *partitions)])[: len(complete), len(complete) :]
+    return complete[int(told.mean(axis=1).argmax())]
 
 
 def agreement(labels: NDArray[np.integer[Any]], partitions: Sequence[NDArray[np.integer[Any]]]) -> NDArray[np.float32]:

@@ -13,11 +13,12 @@ from tqdm.auto import tqdm
 
 from semst.metrics import agreement, chaos, pas
 from semst.pp._graphs import widen
-from semst.tl._consensus import indicator, majority
+from semst.tl._consensus import majority
 from semst.tl._members import members
 from semst.tl._sections import Tissue, choose_genes
-from semst.tl._select import choose, similarity
+from semst.tl._select import choose
 from semst.tl._settled import unsettled
+from semst.tl._similarity import indicator, similarity
 from semst.tl._train import train
 
 if TYPE_CHECKING:

@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from scipy import sparse
 
 from semst._keys import IN_MODULATION
 from semst.nn import normalised_adjacency
+from semst.nn._modulation import Modulation, modulation
 from semst.pp._gene_semantics import written_params
 from semst.pp._pool import Pooling
 from semst.pp._slices import centred
-from semst.tl._consensus import indicator
 from semst.tl._sections import rings
+from semst.tl._similarity import indicator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
 
-    from semst.nn._modulation import Modulation
+    from semst.nn import Section, SemSTNetwork
+    from semst.nn._network import Encoding
+    from semst.nn._processes import Processes
     from semst.pp._compute_semantics import SemanticsResult
     from semst.tl._sections import Tissue
 
@@ -53,6 +57,47 @@ class Modulated:
     constant_alpha: float
     constant_beta: float
     gradients: dict[int, NDArray[np.float32]]
+
+
+def seen_in(network: SemSTNetwork, section: Section, encoding: Encoding) -> Modulation | None:
+    """Look at what the FSM of a network does to what its branches gave; None without semantics."""
+    if network.fsm is None or section.semantics is None:
+        return None
+    both = torch.cat([encoding.spatial_view, encoding.expression_view], dim=1)
+    return modulation(network.fsm, both, section.semantics)
+
+
+class InTiles:
+    """Takes up what one network does in the tiles of a tissue.
+
+    The part that all spots have in common is told from the spots of a tile, which come from all over the tissue.
+
+    Parameters
+    ----------
+    n_spots
+        Of the whole tissue.
+    n_features
+        Semantic features.
+    """
+
+    def __init__(self, n_spots: int, n_features: int) -> None:
+        self._sizes, self._gradient = torch.zeros(n_spots, 3), torch.zeros(n_spots, n_features)
+        self._constants = torch.zeros(2)
+
+    def add(self, spots: NDArray[np.int64], seen: Modulation) -> None:
+        """Take up a tile."""
+        self._sizes[spots] = torch.stack([seen.alpha, seen.beta, seen.size], dim=1).cpu()
+        self._gradient[spots] = seen.gradient.cpu()
+        squares = torch.tensor([seen.constant_alpha, seen.constant_beta]).square()
+        self._constants += squares * len(spots) / len(self._sizes)
+
+    def whole(self, processes: Processes) -> Modulation:
+        """Give what the network does in the tiles that all processes took up."""
+        for values in (self._sizes, self._gradient, self._constants):
+            processes.add_up(values)
+        alpha, beta, size = self._sizes.unbind(dim=1)
+        constant_alpha, constant_beta = self._constants.sqrt().tolist()
+        return Modulation(alpha, beta, size, self._gradient, constant_alpha, constant_beta)
 
 
 @dataclass

@@ -17,6 +17,8 @@ Selection = Literal["consensus", "tightest"]
 
 _MOST_EPOCHS, _FEWEST_EPOCHS = 30, 10
 _SPOTS_READ = 36_000  # by each network in all of its steps together
+_MOST_STARTS, _FEWEST_STARTS = 8, 2
+_SPOTS_CUT = 8_000  # of each latent in all partitions with as many components together
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class Recipe:
     smoothed
         Whether the input of each view, averaged over the neighbourhood and never trained, is partitioned as well.
     starts
-        Partitions of each latent and number of components, which differ in their seed.
+        Partitions of each latent and number of components, which differ in their seed; of ours :func:`starts_for` says
+        how many.
     selection
         ``"consensus"``: of the partitions that agree most with the others and explain most of the counts.
         ``"tightest"``: the one partition with the least variance inside its groups, as k-means with several starts
@@ -81,7 +84,7 @@ class Recipe:
     member_components: tuple[int, ...] = (8, 12, 16, 20)
     partition: Partition = "mixture"
     smoothed: bool = True
-    starts: int = 2
+    starts: int = _MOST_STARTS
     selection: Selection = "consensus"
 
 
@@ -120,6 +123,14 @@ def epochs_for(n_spots: int) -> int:
     return min(max(round(_SPOTS_READ / n_spots), _FEWEST_EPOCHS), _MOST_EPOCHS)
 
 
+def starts_for(n_spots: int) -> int:
+    """Give our number of starts: 8 up to 1000 spots; then fewer, as cutting costs more; 2 at least.
+
+    On small tissue one partition is more of a draw, and more of them cost next to nothing.
+    """
+    return min(max(round(_SPOTS_CUT / n_spots), _FEWEST_STARTS), _MOST_STARTS)
+
+
 def recipe_for(preset: Preset, *, epochs: int | None, gaussian: bool, n_spots: int) -> Recipe:
     """Give the recipe of a preset for a tissue of so many spots, with the user's number of epochs.
 
@@ -127,7 +138,7 @@ def recipe_for(preset: Preset, *, epochs: int | None, gaussian: bool, n_spots: i
     """
     from dataclasses import replace
 
-    recipe = DEFAULT if preset == "default" else PUBLISHED
+    recipe = replace(DEFAULT, starts=starts_for(n_spots)) if preset == "default" else PUBLISHED
     if gaussian:
         rings = dict.fromkeys(view.rings for view in recipe.views)
         recipe = replace(recipe, views=tuple(View("none", r) for r in rings))

@@ -9,7 +9,8 @@ import numpy as np
 
 from semst.pp._graphs import steps_around, widen
 from semst.pp._sample import is_large, sample
-from semst.tl._consensus import consensus, explained_by_each, indicator, majority
+from semst.tl._consensus import consensus, explained_by_each, majority
+from semst.tl._similarity import indicator, similarity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy import sparse
 
-_WEIGHT = 2.0  # of explaining the counts, where agreeing with the others weighs 1
 _KEPT = 8  # the best eighth forms the consensus,
 _FEWEST = 4  # or as many as this
 
@@ -37,8 +37,8 @@ def choose(
     One partition is a draw, and on one tissue good and bad ones each agree among themselves, so that neither one of
     them nor the consensus of all can be relied on. Two things tell good partitions without a label: that other views of
     the tissue lead to them as well, and that the domains around a spot explain its counts. Both are measured for every
-    partition (mean adjusted Rand index with the others; :func:`judge`), standardised over the partitions and added, the
-    latter twice. The best eighth forms the consensus.
+    partition (mean adjusted Rand index with the others; :func:`judge`), standardised over the partitions and added. The
+    best eighth forms the consensus.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def choose(
         raise too_few_groups(n_clusters)
     explains = judge_each(partitions, counts=counts, graph=graph, spots=spots, slices=slices)
     compared = partitions if spots is None else [labels[spots] for labels in partitions]
-    score = _WEIGHT * _standardised(explains) + _standardised(similarity(compared).mean(axis=1))
+    score = _standardised(explains) + _standardised(similarity(compared).mean(axis=1))
     # A stable sort keeps ties in order, so that the choice does not depend on the machine.
     ranked = np.argsort(-score, kind="stable")
     kept = ranked[: max(len(partitions) // _KEPT, _FEWEST)]
@@ -189,29 +189,3 @@ class Bench:
         spots = sample(graph.shape[0], random_state)
         rows: Any = counts
         return cls(rows[spots], steps_around(graph, spots, 4), spots, None if slices is None else slices[spots])
-
-
-def similarity(partitions: Sequence[NDArray[np.integer[Any]]]) -> NDArray[np.float64]:
-    """Adjusted Rand index of every pair of partitions, ``(m, m)``, from one product of all their indicators.
-
-    References
-    ----------
-    Hubert & Arabie, *Journal of Classification* 2, 1985.
-    """
-    columns = [indicator(labels) for labels in partitions]
-    start = np.cumsum([0] + [each.shape[1] for each in columns[:-1]])
-    together = np.concatenate(columns, axis=1)
-    overlap = (together.T @ together).astype(np.float64)  # exact: whole numbers below 2**24 in float32
-    pairs = _choose_two(overlap)
-    both = np.add.reduceat(np.add.reduceat(pairs, start, axis=0), start, axis=1)
-    one = np.diag(both)
-    expected = np.outer(one, one) / _choose_two(np.float64(together.shape[0]))
-    highest = (one[:, None] + one[None, :]) / 2
-    spread = highest - expected
-    # Two partitions into a single group, or into single spots, agree fully though nothing is left to agree on.
-    index: NDArray[np.float64] = np.where(spread > 0, (both - expected) / np.where(spread > 0, spread, 1), 1.0)
-    return index
-
-
-def _choose_two(n: Any) -> Any:  # noqa: ANN401 (a number or an array of them)
-    return n * (n - 1) / 2

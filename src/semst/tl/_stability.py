@@ -14,7 +14,7 @@ from semst.pp._sample import is_large
 from semst.tl._members import members
 from semst.tl._recipe import DEFAULT, View
 from semst.tl._sections import features, rings
-from semst.tl._select import similarity
+from semst.tl._similarity import similarity
 from semst.tl._tissue_tiles import extract
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from semst.tl._recipe import Recipe
     from semst.tl._sections import Tissue
 
-TILE = 5_000  # spots: about an ordinary section; finding spots of like expression is quadratic in it
+TILE = 2_500  # spots: about a small section; finding spots of like expression is quadratic in it
 _PATCHES = 8  # from which a tile is made up
 
 
@@ -41,7 +41,7 @@ def dealt(tissue: Tissue, random_state: int, *, tile: int | None = None) -> list
     random_state
         Seed.
     tile
-        About so many spots in each; the default is 5000.
+        About so many spots in each; the default is 2500.
     """
     assert tissue.places is not None  # for the type checker
     n_tiles = max(round(len(tissue.places) / (tile or TILE)), 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 from semst.nn._adjacency import normalise
 from semst.nn._fit import check_finite, descend
 from semst.tl._large_features import LargeFeatures
+from semst.tl._modulation import Collected, InTiles, seen_in
 from semst.tl._sections import rings
 from semst.tl._tissue_tiles import TissueTiles, dealt
 from semst.tl._trained import Trained
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from semst.tl._sections import Tissue
 
 
+_MODULATED = 10_000  # spots up to which what FSM does is kept: 128 numbers for each spot, and some of the time
+
+
 def train_tiles(tissue: Tissue, recipe: Recipe, how: How, *, tile: int) -> Trained:
     """Do what :func:`semst.tl._train.train` does, on tiles of about ``tile`` spots.
 
@@ -41,7 +45,7 @@ def train_tiles(tissue: Tissue, recipe: Recipe, how: How, *, tile: int) -> Train
     features = _features(tissue, recipe, how)
     adjacency = {n_rings: normalise(rings(tissue.graph, n_rings)) for n_rings in {view.rings for view in recipe.views}}
 
-    def one(number: int) -> tuple[NDArray[np.float32] | None, dict[str, Any], SemSTNetwork]:
+    def one(number: int) -> _One:
         view, generator = recipe.views[number], generators[number]
         prepared = TissueTiles(
             tissue,
@@ -64,9 +68,12 @@ def train_tiles(tissue: Tissue, recipe: Recipe, how: How, *, tile: int) -> Train
         smoothed = None
         if recipe.smoothed:
             smoothed = np.zeros((n, min(max(recipe.member_components), in_features)), dtype=np.float32)
+        modulated = None
+        if tissue.semantics is not None and n <= _MODULATED:
+            modulated = InTiles(n, tissue.semantics.shape[1])
         written = latent[:, width * number : width * (number + 1)]
-        _read(network, prepared, how, latent=written, smoothed=smoothed, on_tile=on_tile)
-        return smoothed, history, network
+        _read(network, prepared, how, latent=written, smoothed=smoothed, modulated=modulated, on_tile=on_tile)
+        return _One(network, history, smoothed, modulated)
 
     one_at_a_time = Lock()
     looks = recipe.plan.epochs + len(processes.mine(len(tiles)))
@@ -80,17 +87,31 @@ def train_tiles(tissue: Tissue, recipe: Recipe, how: How, *, tile: int) -> Train
                 raise InterruptedError
             bar.update()
 
-        waiting: list[Future[Any]] = [submit(one, number) for number in range(len(recipe.views))]
+        waiting: list[Future[_One]] = [submit(one, number) for number in range(len(recipe.views))]
         done = [each.result() for each in waiting]
-    read = [smoothed for smoothed, _, _ in done if smoothed is not None]
+    read = [each.smoothed for each in done if each.smoothed is not None]
     for rows in (*read, latent):  # those of the tiles that other processes read are still zero
         processes.add_up(torch.from_numpy(rows))
+    collected = Collected()
+    for each, view in zip(done, recipe.views, strict=True):
+        if each.modulated is not None:
+            collected.add(each.modulated.whole(processes), rings=view.rings)
     return Trained(
         latents=read + np.split(latent, len(recipe.views), axis=1),
         latent=latent,
-        history={term: np.mean([history[term] for _, history, _ in done], axis=0) for term in done[0][1]},
-        networks=tuple(network for _, _, network in done),
+        history={term: np.mean([each.history[term] for each in done], axis=0) for term in done[0].history},
+        modulated=collected.mean(),
+        networks=tuple(each.network for each in done),
     )
+
+
+class _One(NamedTuple):
+    """What one network leaves, of the tiles that this process read."""
+
+    network: SemSTNetwork
+    history: dict[str, NDArray[np.float64]]
+    smoothed: NDArray[np.float32] | None
+    modulated: InTiles | None
 
 
 def _features(tissue: Tissue, recipe: Recipe, how: How) -> dict[int, LargeFeatures]:
@@ -150,6 +171,7 @@ def _read(
     *,
     latent: NDArray[np.float32],
     smoothed: NDArray[np.float32] | None,
+    modulated: InTiles | None,
     on_tile: Callable[[], object],
 ) -> None:
     """Let a network read every tile once: of those of this process, the rows are written.
@@ -166,6 +188,8 @@ def _read(
         ``(n, d)``: written.
     smoothed
         ``(n, c)``: written, the leading principal components of the features averaged over the neighbourhood; or None.
+    modulated
+        Takes up what FSM does; or None.
     on_tile
         Called after each tile.
     """
@@ -178,9 +202,13 @@ def _read(
         if smoothed is not None and turn is not None:
             smoothed[spots] = _around(section) @ turn
         with torch.no_grad():
-            values = network.encode(section).latent.float().cpu()
+            encoding = network.encode(section)
+        values = encoding.latent.float().cpu()
         check_finite(values, tiles.recipe.plan.epochs)
         latent[spots] = values.numpy()
+        seen = None if modulated is None else seen_in(network, section, encoding)
+        if modulated is not None and seen is not None:
+            modulated.add(spots, seen)
         tiles.forget(number)
         on_tile()
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from semst.nn import Fitted, fit, latent, modulation
-from semst.tl._modulation import Collected
+from semst.nn import Fitted, fit, latent
+from semst.tl._modulation import Collected, seen_in
 from semst.tl._sections import features, section
 from semst.tl._trained import Trained
 from semst.tl._workers import workers
@@ -85,12 +85,9 @@ def train_whole(tissue: Tissue, recipe: Recipe, how: How) -> Trained:
 def _look(train_one: Callable[[], Fitted], network: SemSTNetwork, section: Section) -> _Result:
     """Train a network, and look at its FSM before it is forgotten."""
     fitted = train_one()
-    if network.fsm is None or section.semantics is None:
-        return fitted, None
     with torch.no_grad():
         encoding = network.encode(section)
-    z = torch.cat([encoding.spatial_view, encoding.expression_view], dim=1)
-    return fitted, modulation(network.fsm, z, section.semantics)
+    return fitted, seen_in(network, section, encoding)
 
 
 def _resume(

@@ -24,7 +24,7 @@ class Trained:
     history
         Terms of the loss, ``(epochs,)`` float64, averaged over networks.
     modulated
-        What FSM did in all networks together; None without semantics, and on large tissue, where it is not kept.
+        What FSM did in all networks together; None without semantics, and above 10 000 spots, where it is not kept.
     networks
         One for each view, as training left it.
     """
