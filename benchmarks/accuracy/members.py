@@ -9,12 +9,12 @@ shows the means. Labels are looked at to score alone: nothing here is part of th
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from networks import tissue_of, train_on
+from rows import append, done
 from run import DATA, read
 from scipy.stats import spearmanr
 from sklearn.metrics import adjusted_rand_score
@@ -31,14 +31,13 @@ HERE = Path(__file__).resolve().parent
 LEGEND = {
     "smoothed": "mean ARI of partitions of the smoothed inputs",
     "networks": "of partitions of the networks' latents",
-    "best": "best of all 128 (by the labels: what a perfect choice would give)",
+    "best": "best of all partitions (by the labels: what a perfect choice would give)",
     "explains": "rank correlation over partitions: explaining the counts, and ARI",
     "agrees": "agreeing with the other partitions, and ARI",
     "chosen": "ARI of what semst chooses",
     "agreement alone": "of the consensus of the quarter that agrees best with the others",
     "networks alone": "of the same, partitions of the smoothed inputs left out",
 }
-COLUMNS = ["data", "seed", *LEGEND]
 
 
 def run(path: Path, seed: int) -> dict[str, float]:
@@ -95,18 +94,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--results", type=Path, default=HERE / "members.csv")
     options = parser.parse_args()
-    if not options.results.exists():
-        options.results.write_text(",".join(COLUMNS) + "\n")
-    done = set(pd.read_csv(options.results)[["data", "seed"]].itertuples(index=False, name=None))
+    known = done(options.results, ["data", "seed"])
     for seed in range(options.seeds):
         for data in options.only:
-            if (data, seed) in done:
+            if (data, seed) in known:
                 continue
             with threadpool_limits(1):
                 row = run(options.data / f"{data}.h5ad", seed)
-            with options.results.open("a", newline="") as file:
-                values = {name: f"{value:.4f}" for name, value in row.items()}
-                csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow({"data": data, "seed": seed, **values})
+            append(options.results, {"data": data, "seed": seed, **{name: f"{row[name]:.4f}" for name in LEGEND}})
             print(data, seed, {name: round(value, 3) for name, value in row.items()}, flush=True)
     options.results.with_suffix(".md").write_text(page(options.results))
 

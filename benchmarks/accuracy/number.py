@@ -6,12 +6,12 @@ python benchmarks/accuracy/number.py --data ../shared/data --seeds 3
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 
 import anndata as ad
 import numpy as np
 import pandas as pd
+from rows import append, done
 
 import semst
 from semst.pp._graphs import spatial_graph
@@ -24,7 +24,6 @@ DATA = (
 )  # fmt: skip
 PLANTED = (3, 4, 5, 6, 7)
 HERE = Path(__file__).resolve().parent
-COLUMNS = ["tissue", "domains", "seed", "chosen"]
 
 
 def choose(tissue: ad.AnnData, seed: int) -> int:
@@ -50,25 +49,23 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--results", type=Path, default=HERE / "number.csv")
     options = parser.parse_args()
-    if not options.results.exists():
-        options.results.write_text(",".join(COLUMNS) + "\n")
-    done = set(pd.read_csv(options.results)[["tissue", "seed"]].itertuples(index=False, name=None))
+    known = done(options.results, ["tissue", "seed"])
 
     def run(name: str, tissue: ad.AnnData, seed: int) -> None:
-        row = [name, tissue.obs["ground_truth"].nunique(), seed, choose(tissue, seed)]
-        with options.results.open("a", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerow(row)
-        print(*row, flush=True)
+        domains = tissue.obs["ground_truth"].nunique()
+        row = {"tissue": name, "domains": domains, "seed": seed, "chosen": choose(tissue, seed)}
+        append(options.results, row)
+        print(*row.values(), flush=True)
 
     for seed in range(options.seeds):
         for k in PLANTED:
-            if (f"simulated, {k}", seed) not in done:
+            if (f"simulated, {k}", seed) not in known:
                 planted = semst.datasets.simulated(
                     n_spots=1000, n_genes=400, n_domains=k, random_state=seed, progress=False
                 )
                 run(f"simulated, {k}", planted, seed)
         for name in DATA:
-            if (name, seed) not in done:
+            if (name, seed) not in known:
                 run(name, ad.read_h5ad(options.data / f"{name}.h5ad"), seed)
     (HERE / "number.md").write_text(table(pd.read_csv(options.results)))
 

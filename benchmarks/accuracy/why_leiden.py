@@ -9,7 +9,6 @@ second call goes on where the first stopped. Labels are looked at to score alone
 from __future__ import annotations
 
 import argparse
-import csv
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 import pandas as pd
 import scanpy as sc
 from networks import tissue_of, train_on
+from rows import append, done
 from run import HERE, read
 from scipy import sparse
 from scipy.spatial import cKDTree
@@ -162,22 +162,15 @@ def main() -> None:
     parser.add_argument("--environments", type=Path, default=Path("build/peers"), help="folder with those of the peers")
     options = parser.parse_args()
     options.keep.mkdir(parents=True, exist_ok=True)
-    done = set()
-    if options.results.exists():
-        done = set(pd.read_csv(options.results)[["data", "seed"]].itertuples(index=False, name=None))
+    known = done(options.results, ["data", "seed"])
     for seed in range(options.seeds):
         for data in options.only:
-            if (data, seed) in done:
+            if (data, seed) in known:
                 continue
             with threadpool_limits(1):
                 row = run(options.data / f"{data}.h5ad", seed, options)
             row = {"data": data, "seed": seed, **{name: f"{value:.4f}" for name, value in row.items()}}
-            new = not options.results.exists()
-            with options.results.open("a", newline="") as file:
-                writer = csv.DictWriter(file, list(row), lineterminator="\n")
-                if new:
-                    writer.writeheader()
-                writer.writerow(row)
+            append(options.results, row)
             print(row, flush=True)
     text = options.results.with_suffix(".md")
     words = text.read_text().partition("\n\n")[2] if text.exists() else ""  # what a person wrote below the table stays
