@@ -19,20 +19,22 @@ from typing import TYPE_CHECKING, Any
 import anndata as ad
 
 import semst
-import semst.tl._cluster as parts
+import semst.tl._domains
+import semst.tl._run
 from semst.metrics import agreement
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
-STAGES = {  # of semst.tl.cluster: the function that does it
-    "reading": "check",
-    "spatial graph": "spatial_graph",
-    "genes": "choose_genes",
-    "networks": "train",
-    "partitions": "members",
-    "choice": "choose",
-    "confidence": "agreement",
+STAGES = {  # of semst.tl.cluster: the function that does it, and the module that calls it
+    "reading": (semst.tl._run, "check"),
+    "spatial graph": (semst.tl._run, "spatial_graph"),
+    "genes": (semst.tl._run, "choose_genes"),
+    "networks": (semst.tl._run, "train"),
+    "partitions": (semst.tl._domains, "members"),
+    "choice": (semst.tl._domains, "choose"),
+    "confidence": (semst.tl._domains, "agreement"),
 }
 
 
@@ -69,9 +71,9 @@ class Clock:
             }
             self._stage = outside
 
-    def around(self, stage: str, name: str) -> None:
-        work = getattr(parts, name)
-        setattr(parts, name, lambda *args, **kwargs: self.run(stage, work, *args, **kwargs))
+    def around(self, stage: str, caller: ModuleType, name: str) -> None:
+        work = getattr(caller, name)
+        setattr(caller, name, lambda *args, **kwargs: self.run(stage, work, *args, **kwargs))
 
 
 def main() -> None:
@@ -82,8 +84,8 @@ def main() -> None:
     clock = Clock()
     tissue = clock.run("load", ad.read_h5ad, options.tissue)
     truth = tissue.obs.pop("ground_truth")  # scores alone see it again
-    for stage, name in STAGES.items():
-        clock.around(stage, name)
+    for stage, (caller, name) in STAGES.items():
+        clock.around(stage, caller, name)
     clock.run("semantics", semst.pp.gene_semantics, tissue, progress=False)
     chosen = {"n_clusters": truth.nunique(), "random_state": options.seed, "progress": False}
     clock.run("cluster", semst.tl.cluster, tissue, **chosen)

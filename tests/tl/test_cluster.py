@@ -37,7 +37,7 @@ def test_it_writes_what_it_says(clustered):
     assert clustered.obsm["X_semst"].shape == (clustered.n_obs, 8 * 32)
     assert clustered.obsm["X_semst"].dtype == np.float32
     facts = clustered.uns["semst"]
-    assert facts["n_partitions"] == 8 * 2 * 4 * 2
+    assert facts["n_partitions"] == 8 * 2 * 4 * 8  # views, before and after training, widths, starts
     assert facts["score"] > 0
     assert facts["params"]["n_clusters"] == 4
     assert facts["params"]["random_state"] == 0

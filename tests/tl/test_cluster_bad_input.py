@@ -13,7 +13,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 import semst
-from semst.tl import _cluster as clustering
+from semst.tl import _domains
 from semst.tl._settled import unsettled
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def test_fewer_spots_than_can_be_told_do_not_depend_on_what_is_asked(original, n
 
 @pytest.mark.parametrize("preset", ["default", "published"])
 def test_a_number_that_nobody_asked_for_is_not_blamed_on_the_user(original, monkeypatch, preset):
-    monkeypatch.setattr(clustering, "members", lambda *_, **__: [np.zeros(40, dtype=np.int64)] * 2)
+    monkeypatch.setattr(_domains, "members", lambda *_, **__: [np.zeros(40, dtype=np.int64)] * 2)
     adata, before = original[:40].copy(), original[:40].copy()
     with pytest.raises(
         ValueError, match="40 spots do not fall into . groups, the number that was chosen since"

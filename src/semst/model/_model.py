@@ -13,7 +13,8 @@ from semst.model._kept import Kept, keep
 from semst.model._latents import latents
 from semst.model._new_tissue import prepare
 from semst.tl._checks import ClusterOptions
-from semst.tl._cluster import cluster, run
+from semst.tl._cluster import cluster
+from semst.tl._run import run
 
 if TYPE_CHECKING:
     import os

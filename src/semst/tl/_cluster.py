@@ -2,52 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from threadpoolctl import threadpool_limits
-
-from semst._inputs import find_table
-from semst._keys import CLUSTER, IN_CLUSTER, SEMANTICS, SPATIAL, ClusterKeys, ModulationKeys
-from semst._problems import Problems
-from semst._results import Data, check_writable, target
-from semst.pp._compute_semantics import SemanticsOptions, SemanticsResult, compute_gene_semantics
-from semst.pp._gene_semantics import write_semantics
-from semst.pp._graphs import spatial_graph, widen
-from semst.pp._slices import side_by_side
-from semst.tl._checkpoint import open_checkpoint
-from semst.tl._checks import ClusterOptions, check
-from semst.tl._consensus import agreement
-from semst.tl._device import pick_device
-from semst.tl._found import Found, semantics_params
-from semst.tl._members import members
-from semst.tl._modulation import facts as modulation_facts
-from semst.tl._modulation import pooling_of
-from semst.tl._processes import check_alike, join, share_out
-from semst.tl._recipe import recipe_for
-from semst.tl._refine import refine as refine_labels
-from semst.tl._sections import Tissue, choose_genes
-from semst.tl._select import Bench, choose, judge, tightest
-from semst.tl._settled import unsettled
-from semst.tl._stability import stability
-from semst.tl._train import train
-from semst.tl._write import by_size, write_domains
+from semst._keys import CLUSTER, SEMANTICS, SPATIAL
+from semst.tl._checks import ClusterOptions
+from semst.tl._run import run
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
 
-    from anndata import AnnData
-    from numpy.typing import NDArray
-
+    from semst._results import Data
     from semst.nn import Convolution, Likelihood
     from semst.tl._partition import Partition
     from semst.tl._recipe import Preset
-
-logger = logging.getLogger("semst")
-
-WHERE = "semst.tl.cluster"
 
 
 def cluster(
@@ -272,128 +239,3 @@ def cluster(
         tiles_per_step=tiles_per_step,
     )
     return run(data, options, table_key=table_key, progress=progress, checkpoint=checkpoint, copy=copy)
-
-
-def run(
-    data: Data,
-    options: ClusterOptions,
-    *,
-    table_key: str | None,
-    progress: bool,
-    checkpoint: str | os.PathLike[str] | None,
-    copy: bool,
-    keep: Callable[[Found], object] | None = None,
-) -> Data | None:
-    """Do what :func:`cluster` does; ``keep`` is called with what was found, before anything is written."""
-    table = find_table(data, table_key=table_key, where=WHERE)
-    problems = Problems(WHERE)
-    processes = join()
-    chosen_device = pick_device(options.device, problems)
-    tiles_per_step = share_out(options.tiles_per_step, processes, problems)
-    check_writable(table, problems, copy=copy)
-    checked = check(data, table, options, problems)
-    fresh = _missing_semantics(table, options)
-    semantics = fresh.spot_vectors if fresh is not None else checked.semantics
-
-    recipe = recipe_for(
-        options.preset, epochs=options.epochs, gaussian=options.likelihood == "gaussian", n_spots=table.n_obs
-    )
-    cut_by = options.partition or recipe.partition
-    random_state, n_clusters, slices = options.random_state, options.n_clusters, checked.slices
-    graph = spatial_graph(table, checked.coordinates, n_neighbors=options.n_neighbors, slices=slices)
-    genes = choose_genes(checked.counts, graph, recipe, n_top_genes=options.n_top_genes, slices=slices)
-    places = checked.coordinates if slices is None else side_by_side(checked.coordinates, slices)
-    tissue = Tissue(checked.counts, graph, semantics, genes, places, slices)
-    check_alike(options, tissue, chosen_device, processes, tiles_per_step=tiles_per_step)
-    kept = None
-    if checkpoint is not None:
-        kept = open_checkpoint(checkpoint, options, tissue, chosen_device, tiles_per_step=tiles_per_step)
-    trained = train(
-        tissue,
-        recipe,
-        likelihood=options.likelihood,
-        convolution=options.convolution,
-        device=chosen_device,
-        random_state=random_state,
-        progress=progress and processes.rank == 0,
-        checkpoint=kept,
-        processes=processes,
-        tiles_per_step=tiles_per_step,
-    )
-    curve = None
-    if n_clusters is None:
-        with unsettled():  # numbers that the tissue has not are tried as well
-            curve = stability(tissue, partition=cut_by, random_state=random_state)
-        n_clusters = curve.best
-        logger.info("the most stable number of domains is %d; see semst.pl.stability.", n_clusters)
-    with unsettled() as doubts:
-        partitions = members(trained.latents, recipe, n_clusters, partition=cut_by, random_state=random_state)
-        _check_groups(partitions, n_clusters, options, table)
-        bench = Bench.of(checked.counts, graph, random_state=random_state, slices=slices)
-        if recipe.selection == "consensus":
-            with threadpool_limits(1):
-                labels = choose(partitions, n_clusters, **vars(bench), random_state=random_state)
-        else:
-            labels = tightest(partitions, n_clusters, latent=trained.latent)
-    if options.refine:
-        labels = refine_labels(labels, widen(graph))
-
-    numbers = by_size(labels)
-    modulation = None
-    if semantics is not None and trained.modulated is not None:
-        semantics_key = str(options.semantics_key)
-        pooling = pooling_of(table, checked.counts, semantics, key=semantics_key, layer=options.layer, fresh=fresh)
-        names = np.asarray(table.var_names, dtype=str)
-        modulation = modulation_facts(trained.modulated, numbers - 1, tissue, pooling, names=names)
-
-    if keep is not None:
-        told = semantics_params(table, options.semantics_key, fresh)
-        all_genes = tuple(str(name) for name in table.var_names)
-        keep(Found(tissue, recipe, trained, numbers, n_clusters, all_genes, told))
-
-    data, table = target(data, table, copy=copy)
-    if fresh is not None:
-        write_semantics(table, fresh, key=SEMANTICS.base)
-    facts: dict[str, Any] = {
-        "params": options.params(),
-        "score": judge(labels, **vars(bench)),
-        IN_CLUSTER.n_clusters: n_clusters,
-        "n_partitions": len(partitions),
-        "n_genes": int(genes.size),
-        "device": str(chosen_device),
-    }
-    if curve is not None:
-        facts[IN_CLUSTER.stability] = {IN_CLUSTER.n_clusters: curve.n_clusters, IN_CLUSTER.values: curve.values}
-    if modulation is not None:
-        facts[ModulationKeys().uns] = modulation
-    write_domains(table, numbers, agreement(labels, partitions), trained, facts, ClusterKeys(options.key_added))
-    if doubts:
-        logger.warning(
-            "cluster: %d fits found fewer than %d groups or did not converge: there are few spots for so many domains, "
-            "or spots much alike. Look at obs[%r] before you trust a border.",
-            len(doubts),
-            n_clusters,
-            ClusterKeys(options.key_added).confidence,
-        )
-    return data if copy else None
-
-
-def _check_groups(
-    partitions: Sequence[NDArray[np.integer[Any]]], n_clusters: int, options: ClusterOptions, table: AnnData
-) -> None:
-    """Say that a number of domains that nobody asked for is not to be had; one that was asked for is told elsewhere."""
-    if options.n_clusters is None and all(np.unique(labels).size < n_clusters for labels in partitions):
-        message = (
-            f"{WHERE}: the {table.n_obs} spots do not fall into {n_clusters} groups, the number that was chosen since "
-            f"none was given; pass n_clusters (at least 2), or take more spots: these are too few or too much alike."
-        )
-        raise ValueError(message)
-
-
-def _missing_semantics(table: AnnData, options: ClusterOptions) -> SemanticsResult | None:
-    """Compute the default semantics where they are wanted and missing."""
-    if options.semantics_key is None or options.semantics_key in table.obsm:
-        return None
-    logger.info("no semantics in obsm[%r]: running semst.pp.gene_semantics with its defaults.", SEMANTICS.base)
-    weights: Any = "raw" if options.likelihood == "gaussian" else "lognorm"
-    return compute_gene_semantics(table, SemanticsOptions(layer=options.layer, weights=weights, progress=False))
