@@ -53,7 +53,7 @@ def run(path: Path, seed: int) -> dict[str, float]:
     recipe = recipe_for("default", epochs=None, gaussian=False, n_spots=tissue.n_obs)
     whole = tissue_of(tissue, recipe)
     trained = train_on(whole, recipe, seed)
-    found = members(trained.latents, recipe, k, partition="mixture", random_state=seed)
+    found = members(trained.latents, recipe, k, random_state=seed)
     bench = Bench.of(whole.counts, whole.graph, random_state=seed)
     scores = np.array([ari(labels) for labels in found])
     half = len(found) // 2  # the smoothed inputs come first

@@ -86,7 +86,7 @@ def published_oracle(tissue: ad.AnnData, n_domains: int, seed: int, *, truth: np
     )
 
     def cut(latent: np.ndarray) -> np.ndarray:
-        partitions = members([latent], recipe, n_domains, partition=recipe.partition, random_state=seed)
+        partitions = members([latent], recipe, n_domains, random_state=seed)
         return tightest(partitions, n_domains, latent=latent)
 
     judged = truth >= 0
@@ -103,7 +103,7 @@ def partition(tissue: ad.AnnData, n_domains: int, seed: int) -> Found:
     counts = tissue.X.astype(np.float32)
     recipe = replace(DEFAULT, starts=8)  # one embedding stands for the many of our recipe
     with threadpool_limits(1):
-        partitions = members([embedding], recipe, n_domains, partition=recipe.partition, random_state=seed)
+        partitions = members([embedding], recipe, n_domains, random_state=seed)
         return choose(partitions, n_domains, counts=counts, graph=around, random_state=seed), None
 
 

@@ -85,11 +85,10 @@ def run(path: Path, seed: int, options: argparse.Namespace) -> dict[str, float]:
     theirs = cut_by_leiden(kinds, tissue.obsm["spatial"], k, path.stem, seed, options)
 
     bench = Bench.of(whole.counts, whole.graph, random_state=seed)
-    ours = members(latents, recipe, k, partition="mixture", random_state=seed)
+    ours = members(latents, recipe, k, random_state=seed)
     half = len(ours) // 2
     mixtures = {
-        name: members([points], replace(recipe, starts=8), k, partition="mixture", random_state=seed)
-        for name, points in given.items()
+        name: members([points], replace(recipe, starts=8), k, random_state=seed) for name, points in given.items()
     }
     mixtures |= {"latents, smoothed": ours[:half], "latents": ours[half:]}
     views = [
@@ -103,7 +102,7 @@ def run(path: Path, seed: int, options: argparse.Namespace) -> dict[str, float]:
         "16 SpatialLeiden": multiplex,
         "64 full mixtures": other_mixtures(latents, k, seed, "full"),
         "64 diagonal mixtures": other_mixtures(latents, k, seed, "diag"),
-        "32 unsmoothed": members(views, recipe, k, partition="mixture", random_state=seed),
+        "32 unsmoothed": members(views, recipe, k, random_state=seed),
     }
 
     def chosen(partitions: list[np.ndarray]) -> float:

@@ -65,7 +65,7 @@ def run(path: Path, design: str, arm: str, seed: int) -> tuple[np.ndarray, float
     latent, training = _latents(path, name, arm, seed)[epochs]
     n_domains = read(path).n_domains
     start = clock()
-    partitions = members([latent], CUTS, n_domains, partition=CUTS.partition, random_state=seed)
+    partitions = members([latent], CUTS, n_domains, random_state=seed)
     labels = consensus(partitions, n_domains, random_state=seed)
     return labels, training + clock() - start
 

@@ -139,7 +139,7 @@ def run(path: Path, design: str, arm: str, seed: int) -> tuple[np.ndarray, float
             network = DESIGNS[design](architecture, known.n_domains)
         network.start_linear(prepared)
         latents += _fit(network, prepared, RECIPE.plan, generator)
-    partitions = members(latents, RECIPE, known.n_domains, partition=RECIPE.partition, random_state=seed)
+    partitions = members(latents, RECIPE, known.n_domains, random_state=seed)
     labels = choose(partitions, known.n_domains, counts=known.counts, graph=widen(known.graph), random_state=seed)
     return labels, clock() - start
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from semst.tl._members import members
-from semst.tl._partition import PARTITIONS, kmeans, leiden, mixture
+from semst.tl._partition import PARTITIONS, NoPartitionError, kmeans, leiden, mixture
 from semst.tl._recipe import Recipe
 
 SIZES = [40, 30, 25]
@@ -71,8 +73,8 @@ def test_leiden_cannot_cut_fewer_spots_than_groups():
 
 def test_members_cut_every_latent_at_every_number_of_components():
     first, second = blobs(0), blobs(1)
-    recipe = Recipe(member_components=(1, 2, 3), starts=2)
-    found = members([first, second], recipe, 3, partition="kmeans", random_state=0)
+    recipe = Recipe(member_components=(1, 2, 3), partition="kmeans", starts=2)
+    found = members([first, second], recipe, 3, random_state=0)
     assert len(found) == 2 * 3 * 2
     for labels in found:
         assert labels.dtype == np.int64
@@ -83,10 +85,25 @@ def test_members_cut_every_latent_at_every_number_of_components():
 
 def test_members_take_each_width_once_and_zero_for_the_latent_itself():
     latent = blobs()
-    wide = members([latent], Recipe(member_components=(10, 15, 20), starts=1), 3, partition="kmeans", random_state=0)
+    recipe = Recipe(member_components=(10, 15, 20), partition="kmeans", starts=1)
+    wide = members([latent], recipe, 3, random_state=0)
     assert len(wide) == 1  # a latent of 4 has no more components
-    (itself,) = members([latent], Recipe(member_components=(0,), starts=1), 3, partition="kmeans", random_state=7)
+    (itself,) = members([latent], replace(recipe, member_components=(0,)), 3, random_state=7)
     np.testing.assert_array_equal(itself, np.unique(kmeans(latent, 3, random_state=7), return_inverse=True)[1])
+
+
+def test_cuts_that_fail_are_left_out(monkeypatch):
+    def fails(points, n_clusters, *, random_state):
+        if random_state % 2 or n_clusters == 9:
+            raise NoPartitionError("not so many")
+        return kmeans(points, n_clusters, random_state=random_state)
+
+    monkeypatch.setitem(PARTITIONS, "leiden", fails)
+    recipe = Recipe(member_components=(1, 2), partition="leiden", starts=3)
+    found = members([blobs(), blobs(1)], recipe, 3, random_state=0)
+    assert len(found) == 2 * 2 * 2  # starts 0 and 2 of three
+    with pytest.raises(NoPartitionError, match="not so many"):
+        members([blobs()], recipe, 9, random_state=0)
 
 
 def test_components_are_the_leading_ones_whatever_the_offset():

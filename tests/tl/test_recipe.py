@@ -25,7 +25,10 @@ def test_larger_tissue_never_takes_more_steps(n_spots):
 def test_starts_by_size(n_spots, starts):
     assert starts_for(n_spots) == starts
     assert recipe_for("default", epochs=None, gaussian=True, n_spots=n_spots).starts == starts
-    assert recipe_for("published", epochs=None, gaussian=False, n_spots=n_spots).starts == 10
+    published = recipe_for("published", epochs=None, gaussian=False, n_spots=n_spots, partition="mixture")
+    assert (published.starts, published.partition) == (10, "mixture")
+    leiden = recipe_for("default", epochs=None, gaussian=False, n_spots=n_spots, partition="leiden")
+    assert (leiden.starts, leiden.partition) == (2, "leiden")
 
 
 def test_small_tissue_takes_the_steps_of_the_recipe():

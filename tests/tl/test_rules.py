@@ -8,7 +8,7 @@ from sklearn.mixture import GaussianMixture
 
 from semst.pp import _sample
 from semst.tl._members import members
-from semst.tl._partition import PARTITIONS
+from semst.tl._partition import PARTITIONS, NoPartitionError
 from semst.tl._recipe import Recipe
 from semst.tl._rules import partition_all, rule
 
@@ -53,11 +53,27 @@ def test_all_spots_join_the_groups_of_a_sample(partition):
 
 
 @pytest.mark.usefixtures("large")
+def test_cuts_of_large_tissue_that_fail_are_left_out(monkeypatch):
+    """As on small tissue; see test_partition."""
+
+    def fails(points, n_clusters, *, random_state):
+        if random_state % 2 or n_clusters == 9:
+            raise NoPartitionError("not so many")
+        return PARTITIONS["kmeans"](points, n_clusters, random_state=random_state)
+
+    monkeypatch.setitem(PARTITIONS, "leiden", fails)
+    recipe = Recipe(member_components=(0, 2), partition="leiden", starts=3)
+    assert len(members([blobs(0.5)], recipe, 3, random_state=0)) == 2 * 2
+    with pytest.raises(NoPartitionError, match="not so many"):
+        members([blobs(0.5)], recipe, 9, random_state=0)
+
+
+@pytest.mark.usefixtures("large")
 @pytest.mark.parametrize("partition", ["mixture", "kmeans"])
 def test_members_of_large_tissue_are_those_that_are_fitted_on_the_sample(partition):
     points = blobs(0.5)
-    recipe = Recipe(member_components=(0, 2, 3), starts=2)
-    found = members([points, points[:, :3]], recipe, 3, partition=partition, random_state=0)
+    recipe = Recipe(member_components=(0, 2, 3), partition=partition, starts=2)
+    found = members([points, points[:, :3]], recipe, 3, random_state=0)
     assert len(found) == 2 * 3 * 2
     itself = partition_all(points, 3, partition=partition, random_state=0)
     assert adjusted_rand_score(found[0], itself) > 0.99
@@ -68,10 +84,10 @@ def test_members_of_large_tissue_are_those_that_are_fitted_on_the_sample(partiti
 
 def test_the_sample():
     np.testing.assert_array_equal(_sample.sample(7, 0), np.arange(7))
-    assert not _sample.is_large(10_000)
-    assert _sample.is_large(10_001)
+    assert not _sample.is_large(5_000)
+    assert _sample.is_large(5_001)
     drawn = _sample.sample(50_000, 3)
-    assert drawn.size == np.unique(drawn).size == 10_000
+    assert drawn.size == np.unique(drawn).size == 5_000
     assert (np.diff(drawn) > 0).all()
     np.testing.assert_array_equal(drawn, _sample.sample(50_000, 3))
     covered = np.concatenate([np.arange(50_001)[some] for some in _sample.chunks(50_001)])

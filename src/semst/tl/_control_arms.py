@@ -146,7 +146,7 @@ def domains(tissue: Tissue, around: sparse.csr_matrix, setting: Setting, *, seed
         progress=False,
     )
     with unsettled(), threadpool_limits(1):  # all arms alike, so it is no matter which of their fits settled
-        cuts = members(trained.latents, recipe, setting.n_clusters, partition=recipe.partition, random_state=seed)
+        cuts = members(trained.latents, recipe, setting.n_clusters, random_state=seed)
         return choose(cuts, setting.n_clusters, counts=tissue.counts, graph=around, random_state=seed)
 
 

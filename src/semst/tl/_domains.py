@@ -71,15 +71,15 @@ def find_domains(trained: Trained, tissue: Tissue, recipe: Recipe, options: Clus
     ValueError
         If spots do not fall into so many groups.
     """
-    cut_by, random_state, n_clusters = options.partition or recipe.partition, options.random_state, options.n_clusters
+    random_state, n_clusters = options.random_state, options.n_clusters
     curve = None
     if n_clusters is None:
         with unsettled():  # numbers that the tissue has not are tried as well
-            curve = stability(tissue, partition=cut_by, random_state=random_state)
+            curve = stability(tissue, partition=recipe.partition, random_state=random_state)
         n_clusters = curve.best
         logger.info("the most stable number of domains is %d; see semst.pl.stability.", n_clusters)
     with unsettled() as doubts:
-        partitions = members(trained.latents, recipe, n_clusters, partition=cut_by, random_state=random_state)
+        partitions = members(trained.latents, recipe, n_clusters, random_state=random_state)
         if curve is not None:
             _check_groups(partitions, n_clusters)
         bench = Bench.of(tissue.counts, tissue.graph, random_state=random_state, slices=tissue.slices)

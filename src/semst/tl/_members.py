@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from semst.pp._sample import chunks, is_large, sample
 from semst.tl._device import cores
-from semst.tl._partition import PARTITIONS, Partition
+from semst.tl._partition import PARTITIONS, NoPartitionError
 from semst.tl._rules import rule
 
 if TYPE_CHECKING:
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
     from semst.tl._recipe import Recipe
 
+    _Label = TypeVar("_Label", bound=np.integer[Any])
+
 
 def members(
     latents: Sequence[NDArray[np.float32]],
     recipe: Recipe,
     n_clusters: int,
     *,
-    partition: Partition,
     random_state: int,
 ) -> Sequence[NDArray[np.integer[Any]]]:
     """Cut every latent, at every number of components the recipe names.
@@ -34,11 +35,9 @@ def members(
     latents
         Each ``(n, d)``.
     recipe
-        Says how many components.
+        Says how many components, how they are cut, and from how many starts.
     n_clusters
         Groups in each partition.
-    partition
-        How they are cut.
     random_state
         Seed.
 
@@ -46,9 +45,14 @@ def members(
     -------
     Partitions, each ``(n,)`` int64 labels from 0 without gaps; int16 on large tissue, where the groups are those of a
     sample of the spots, to which the others are assigned.
+
+    Raises
+    ------
+    NoPartitionError
+        If no cut gives so many groups.
     """
     if is_large(len(latents[0])):
-        return _members_of_sample(latents, recipe, n_clusters, partition=partition, random_state=random_state)
+        return _members_of_sample(latents, recipe, n_clusters, random_state=random_state)
     points = [
         components[:, :width] if width else latent
         for latent in latents
@@ -56,13 +60,26 @@ def members(
         for width in sorted({min(width, latent.shape[1]) for width in recipe.member_components})
     ]
 
-    def cut(task: tuple[NDArray[np.float32], int]) -> NDArray[np.int64]:
-        labels = PARTITIONS[partition](task[0], n_clusters, random_state=random_state + task[1])
+    def cut(task: tuple[NDArray[np.float32], int]) -> NDArray[np.int64] | NoPartitionError:
+        try:
+            labels = PARTITIONS[recipe.partition](task[0], n_clusters, random_state=random_state + task[1])
+        except NoPartitionError as error:
+            return error
         return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
     # Many small problems: threads inside each would wait for each other longer than they work.
     with threadpool_limits(1), ThreadPoolExecutor(cores()) as executor:
-        return list(executor.map(cut, [(each, start) for each in points for start in range(recipe.starts)]))
+        return _those_that_came_about(
+            list(executor.map(cut, [(each, start) for each in points for start in range(recipe.starts)]))
+        )
+
+
+def _those_that_came_about(found: Sequence[NDArray[_Label] | NoPartitionError]) -> list[NDArray[_Label]]:
+    """Leave out the cuts that failed; where all have, say why the first did."""
+    partitions = [each for each in found if not isinstance(each, NoPartitionError)]
+    if not partitions:
+        raise next(each for each in found if isinstance(each, NoPartitionError))
+    return partitions
 
 
 def _members_of_sample(
@@ -70,29 +87,35 @@ def _members_of_sample(
     recipe: Recipe,
     n_clusters: int,
     *,
-    partition: Partition,
     random_state: int,
 ) -> list[NDArray[np.int16]]:
     """Fit every partition on the same sample of spots, and assign all spots in one pass over each latent."""
     known = sample(len(latents[0]), random_state)
 
-    def cut(latent: NDArray[np.float32]) -> list[NDArray[np.int16]]:
+    def cut(latent: NDArray[np.float32]) -> list[NDArray[np.int16] | NoPartitionError]:
         some = latent[known]
         mean, axes = _axes(some)
         turned = ((some - mean) @ axes).astype(np.float32)
-        weights, offsets = [], []
+        weights, offsets, failed = [], [], []
         for width in sorted({min(width, latent.shape[1]) for width in recipe.member_components}):
             points, turn = (turned[:, :width], axes[:, :width]) if width else (some - mean, np.eye(latent.shape[1]))
             for start in range(recipe.starts):
-                fitted = rule(
-                    points.astype(np.float32), n_clusters, partition=partition, random_state=random_state + start
-                )
+                try:
+                    fitted = rule(
+                        points.astype(np.float32),
+                        n_clusters,
+                        partition=recipe.partition,
+                        random_state=random_state + start,
+                    )
+                except NoPartitionError as error:
+                    failed.append(error)
+                    continue
                 weights.append(turn @ fitted.weights)
                 offsets.append(fitted.offsets - mean @ weights[-1])
-        return _assign(latent, weights, offsets)
+        return [*(_assign(latent, weights, offsets) if weights else []), *failed]
 
     with threadpool_limits(1), ThreadPoolExecutor(cores()) as executor:
-        return [labels for found in executor.map(cut, latents) for labels in found]
+        return _those_that_came_about([labels for found in executor.map(cut, latents) for labels in found])
 
 
 def _assign(

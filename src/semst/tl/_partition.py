@@ -18,6 +18,10 @@ Partition = Literal["mixture", "kmeans", "leiden"]
 _MAX_TRIALS = 40  # resolutions tried by leiden; halving an interval 40 times exhausts its precision
 
 
+class NoPartitionError(ValueError):
+    """Points cannot be cut into so many groups."""
+
+
 def mixture(points: NDArray[np.float32], n_clusters: int, *, random_state: int) -> NDArray[np.int64]:
     """Gaussian mixture with one covariance for all groups, started from k-means.
 
@@ -47,7 +51,7 @@ def leiden(points: NDArray[np.float32], n_clusters: int, *, random_state: int) -
     ------
     ImportError
         If igraph and leidenalg, the extra ``semst[leiden]``, are not installed.
-    ValueError
+    NoPartitionError
         If no resolution gives exactly so many groups.
 
     References
@@ -84,7 +88,7 @@ def leiden(points: NDArray[np.float32], n_clusters: int, *, random_state: int) -
         labels = groups(middle)
         low, high = (middle, high) if labels.max() + 1 < n_clusters else (low, middle)
     message = f"no Leiden resolution gives exactly {n_clusters} groups here; use partition='mixture'."
-    raise ValueError(message)
+    raise NoPartitionError(message)
 
 
 PARTITIONS: dict[Partition, Callable[..., NDArray[np.int64]]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from semst.nn import Plan
@@ -123,25 +123,30 @@ def epochs_for(n_spots: int) -> int:
     return min(max(round(_SPOTS_READ / n_spots), _FEWEST_EPOCHS), _MOST_EPOCHS)
 
 
-def starts_for(n_spots: int) -> int:
+def starts_for(n_spots: int, partition: Partition | None = None) -> int:
     """Give our number of starts: 8 up to 1000 spots; then fewer, as cutting costs more; 2 at least.
 
-    On small tissue one partition is more of a draw, and more of them cost next to nothing.
+    On small tissue one partition is more of a draw, and more of them cost next to nothing: but those of Leiden, which
+    seeks its resolution anew each time.
     """
+    if partition == "leiden":
+        return _FEWEST_STARTS
     return min(max(round(_SPOTS_CUT / n_spots), _FEWEST_STARTS), _MOST_STARTS)
 
 
-def recipe_for(preset: Preset, *, epochs: int | None, gaussian: bool, n_spots: int) -> Recipe:
-    """Give the recipe of a preset for a tissue of so many spots, with the user's number of epochs.
+def recipe_for(
+    preset: Preset, *, epochs: int | None, gaussian: bool, n_spots: int, partition: Partition | None = None
+) -> Recipe:
+    """Give the recipe of a preset for a tissue of so many spots, with the user's number of epochs and way to cut.
 
     With the Gaussian likelihood expression comes stabilised, so that our recipe has two views instead of eight.
     """
-    from dataclasses import replace
-
-    recipe = replace(DEFAULT, starts=starts_for(n_spots)) if preset == "default" else PUBLISHED
+    recipe = replace(DEFAULT, starts=starts_for(n_spots, partition)) if preset == "default" else PUBLISHED
     if gaussian:
         rings = dict.fromkeys(view.rings for view in recipe.views)
         recipe = replace(recipe, views=tuple(View("none", r) for r in rings))
+    if partition is not None:
+        recipe = replace(recipe, partition=partition)
     if epochs is None and preset == "default":
         epochs = epochs_for(n_spots)
     if epochs is not None:

@@ -66,7 +66,11 @@ def run(
     fresh = _missing_semantics(table, options)
 
     recipe = recipe_for(
-        options.preset, epochs=options.epochs, gaussian=options.likelihood == "gaussian", n_spots=table.n_obs
+        options.preset,
+        epochs=options.epochs,
+        gaussian=options.likelihood == "gaussian",
+        n_spots=table.n_obs,
+        partition=options.partition,
     )
     tissue = _tissue(table, checked, fresh, recipe, options)
     check_alike(options, tissue, device, processes, tiles_per_step=tiles_per_step)

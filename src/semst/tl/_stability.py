@@ -88,14 +88,12 @@ def stability(tissue: Tissue, *, partition: Partition, random_state: int) -> Sta
     highest = max(min(_MOST, tissue.counts.shape[0] // _SPOTS_PER_DOMAIN), 3)
     numbers = range(2, highest + 1)
     generator = np.random.default_rng(random_state)
+    recipe = replace(_RECIPE, partition=partition)
     curves = []
     for _ in range(_SPLITS):
         halves = [_latents(half, random_state) for half in _split(tissue, generator)]
         first, second = (
-            {
-                k: members(latents, _RECIPE, k, partition=partition, random_state=random_state)
-                for k in range(2, highest + 2)
-            }
+            {k: members(latents, recipe, k, random_state=random_state) for k in range(2, highest + 2)}
             for latents in halves
         )
         same = np.array([_agreement(first[k], second[k]) for k in numbers])
