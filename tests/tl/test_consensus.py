@@ -141,6 +141,15 @@ def test_the_same_seed_gives_the_same_bytes():
     assert first.tobytes() == second.tobytes()
 
 
+@pytest.mark.parametrize(("n", "c"), [(60, 20), (20, 60), (5, 3)])
+def test_leading_singular_vectors(n, c):
+    columns = np.random.default_rng(n).normal(size=(n, c)).astype(np.float32)
+    found, strongest = _consensus._leading(columns, 3)
+    _, values, rows = np.linalg.svd(columns.astype(float), full_matrices=False)
+    assert strongest == pytest.approx(values[0], rel=1e-5)
+    np.testing.assert_allclose(np.abs(rows[:3] @ found), np.eye(3), atol=1e-4)
+
+
 def test_of_several_starts_that_counts_which_agrees_most(monkeypatch):
     """Partitions that err in two ways leave a mixture two ways to end."""
     coarse = np.repeat([0, 1, 2, 3, 3], 30)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.linalg import eigh
 from scipy.optimize import linear_sum_assignment
 
 from semst.pp._sample import chunks, sample
@@ -120,7 +121,7 @@ def consensus(
     Each group is a column of ones and zeros, divided by the square root of its size; the leading ``n_clusters - 1``
     left singular vectors of all columns together (centred) are spots placed so that those which are often together
     lie together; mixtures from several starts cut them, and the cut that agrees most with the partitions (mean adjusted
-    Rand index) is taken. Linear in spots: the singular vectors come from the small Gram matrix of the columns.
+    Rand index) is taken. Linear in spots: the singular vectors come from the smaller of the two Gram matrices.
 
     Parameters
     ----------
@@ -142,11 +143,9 @@ def consensus(
     columns = _columns([labels[some] for labels in partitions], sizes)
     mean = columns.mean(axis=0)
     columns -= mean
-    gram = columns.T.astype(np.float64) @ columns
-    values, vectors = np.linalg.eigh(gram)
-    # Columns times eigenvectors: the singular vectors times the singular values.
-    leading = vectors[:, ::-1][:, : max(n_clusters - 1, 1)]
-    scale = np.sqrt(len(columns) / max(values[-1], 1e-12))
+    # Columns times right singular vectors: the left ones times the singular values.
+    leading, strongest = _leading(columns, max(n_clusters - 1, 1))
+    scale = np.sqrt(len(columns)) / max(strongest, 1e-6)
     places = np.concatenate(
         [
             (((_columns([labels[rows] for labels in partitions], sizes) - mean) @ leading) * scale).astype(np.float32)
@@ -162,6 +161,18 @@ def consensus(
         return partition_all(places, n_clusters, partition="kmeans", random_state=random_state)
     told = similarity([labels[some] for labels in (*complete, *partitions)])[: len(complete), len(complete) :]
     return complete[int(told.mean(axis=1).argmax())]
+
+
+def _leading(columns: NDArray[np.float32], width: int) -> tuple[NDArray[np.float64], float]:
+    """Leading right singular vectors ``(c, width)`` of columns ``(n, c)``, and the largest singular value."""
+    wide = columns.shape[1] > columns.shape[0]
+    across = columns.T if wide else columns
+    gram = across.T.astype(np.float64) @ across
+    values, vectors = eigh(gram, subset_by_index=[max(len(gram) - width, 0), len(gram) - 1])
+    values, vectors = values[::-1], vectors[:, ::-1]
+    if wide:
+        vectors = across @ vectors / np.sqrt(np.maximum(values, 1e-12))
+    return vectors, float(np.sqrt(max(values[0], 0.0)))
 
 
 def agreement(labels: NDArray[np.integer[Any]], partitions: Sequence[NDArray[np.integer[Any]]]) -> NDArray[np.float32]:

@@ -19,7 +19,10 @@ def indicator(labels: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
 
 
 def similarity(partitions: Sequence[NDArray[np.integer[Any]]]) -> NDArray[np.float64]:
-    """Adjusted Rand index of every pair of partitions, ``(m, m)``, from one product of all their indicators.
+    """Adjusted Rand index of every pair of partitions, ``(m, m)``, from the products of their indicators.
+
+    The groups of one partition are met with those of all others at a time: memory grows with the number of groups, not
+    with its square.
 
     References
     ----------
@@ -28,9 +31,10 @@ def similarity(partitions: Sequence[NDArray[np.integer[Any]]]) -> NDArray[np.flo
     columns = [indicator(labels) for labels in partitions]
     start = np.cumsum([0] + [each.shape[1] for each in columns[:-1]])
     together = np.concatenate(columns, axis=1)
-    overlap = (together.T @ together).astype(np.float64)  # exact: whole numbers below 2**24 in float32
-    pairs = _choose_two(overlap)
-    both = np.add.reduceat(np.add.reduceat(pairs, start, axis=0), start, axis=1)
+    both = np.empty((len(columns), len(columns)))
+    for row, own in zip(both, columns, strict=True):
+        overlap = (own.T @ together).astype(np.float64)  # exact: whole numbers below 2**24 in float32
+        row[:] = np.add.reduceat(_choose_two(overlap).sum(axis=0), start)
     one = np.diag(both)
     expected = np.outer(one, one) / _choose_two(np.float64(together.shape[0]))
     highest = (one[:, None] + one[None, :]) / 2
