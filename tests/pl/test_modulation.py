@@ -46,7 +46,7 @@ def test_two_maps_boxes_and_genes(adata):
     for ax, key in zip(axes[:2], ("semst_alpha", "semst_beta"), strict=True):
         (circles,) = [each for each in ax.collections if each.get_gid() == "values"]
         np.testing.assert_allclose(circles.get_array(), adata.obs[key])
-        assert circles.get_clim() == pytest.approx((0, adata.obs[key].max()))
+        assert circles.get_clim() == pytest.approx((0, adata.obs[key].quantile(0.99)))
     assert (set(adata.uns) - {"semst_colors"}, set(adata.obs)) == before
     assert adata.uns["semst_colors"] == list(PALETTE[:3])  # for other pictures
 
@@ -175,3 +175,13 @@ def test_spatialdata(spatialdata_circles, adata):
     axes = semst.pl.modulation(spatialdata_circles)
     assert [gene for gene, *_ in cells(axes[3])][6] == "MBP"
     assert axes[0].images  # the tissue lies beneath
+
+
+def test_what_is_missing_is_said_with_the_limit_of_the_training(adata):
+    from semst.tl._train_tiles import _MODULATED
+
+    bare = adata.copy()
+    del bare.obs["semst_alpha"]
+    limit = f"{_MODULATED:,}".replace(",", " ")
+    with pytest.raises(KeyError, match=f"more than {limit} spots.*this table has {adata.n_obs}"):
+        semst.pl.modulation(bare)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _WHERE = "semst.pl.modulation"
 _PANELS = 4
+_BRIGHTEST = 0.99  # quantile at which a map is brightest: a few spots far above the others would darken all
 _ROW = 0.5  # inches for each domain
 _CELL = 0.84  # inches for each gene
 _MORE, _LESS = PALETTE[4], PALETTE[0]  # of a gene than elsewhere
@@ -66,7 +67,8 @@ def modulation(
 
     Returns
     -------
-    Four Axes: a map of the size of :math:`\alpha`, one of :math:`\beta`, each from 0 in colours of its own; boxes of
+    Four Axes: a map of the size of :math:`\alpha`, one of :math:`\beta`, each from 0 to the 99th
+    hundredth of its values in colours of its own; boxes of
     both for each domain (quartiles, and whiskers from the 5th to the 95th hundredth of its spots); and for each domain
     the genes whose vectors carry the modulation, the strongest first. Orange genes take a larger part in the vectors of
     the domain than in those of all spots, blue ones a smaller part: their absence is what counts. Where the genes
@@ -146,7 +148,8 @@ def modulation(
     for panel in np.ravel(np.asarray(maps, dtype=object)):
         for circles in panel.collections:
             if circles.get_gid() == "values":
-                circles.set_clim(0, max(float(np.nanmax(circles.get_array())), 1e-12))
+                drawn = np.ma.filled(circles.get_array(), np.nan)
+                circles.set_clim(0, max(float(np.nanquantile(drawn, _BRIGHTEST)), 1e-12))
     keep_colors(table, key, found.labels, found.assigned)
     _draw_boxes(axes[2], found)
     _draw_genes(axes[3], found, n_genes)
@@ -177,7 +180,8 @@ def _read(table: AnnData, key: str, problems: Problems, *, name: str) -> _Found 
     if missing:
         problems.missing(
             f"no {' and no '.join(missing)}; uns has {listed(table.uns)}. They are left by "
-            f"`semst.tl.cluster({name}, n_clusters=...)`, unless it is told to do without semantics."
+            f"`semst.tl.cluster({name}, n_clusters=...)`, unless it is told to do without semantics or has more than "
+            f"10 000 spots, and taken away by later domains under the same key; this table has {table.n_obs}."
         )
         return None
     column = table.obs[key]
