@@ -110,6 +110,13 @@ def test_the_numbers_of_the_method_page_are_those_of_the_recipe():
     assert (DEFAULT.plan.spatial_weight, DEFAULT.plan.dicr_weight) == (0.1, 0.1)
 
 
+def test_pages_quote_the_difference_that_the_table_has():
+    table = read("benchmarks/accuracy/results.md")
+    difference = re.search(r"^\| 100% \| \+(0\.\d{3}) \|", table, re.MULTILINE)[1]
+    for page in ("README.md", "docs/accuracy.md", "docs/how-to/semantic-control.md"):
+        assert difference in read(page), page
+
+
 def test_links_of_the_readme_lead_somewhere():
     targets = re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", read("README.md"))
     local = [target for pair in targets for target in pair if target and not target.startswith("http")]
