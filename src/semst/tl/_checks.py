@@ -11,13 +11,16 @@ import pandas as pd
 from scipy import sparse
 
 from semst._inputs import check_names, read_coordinates, read_counts
-from semst._keys import SEMANTICS, SPATIAL
+from semst._keys import CLUSTER, SEMANTICS, SPATIAL, ClusterKeys
 from semst._problems import Problems, listed
 from semst._results import check_key
 from semst.tl._partition import Partition
 from semst.tl._recipe import Preset
+from semst.tl._write import is_result
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from anndata import AnnData
     from numpy.typing import NDArray
     from spatialdata import SpatialData
@@ -130,6 +133,46 @@ def check(data: AnnData | SpatialData, table: AnnData, options: ClusterOptions, 
     assert counts is not None  # for the type checker: a missing one is a problem, raised above
     assert coordinates is not None
     return Checked(counts, coordinates, semantics, slices)
+
+
+def check_free(
+    table: AnnData, key: object, problems: Problems, *, read: Mapping[str, str | None], latent: bool = False
+) -> None:
+    """Note a name under which domains would take the place of what semst did not write.
+
+    Parameters
+    ----------
+    table
+        That results go into.
+    key
+        ``key_added``; one that is no name at all is left to :func:`semst._results.check_key`.
+    problems
+        Collects: a name that something else has, and what has it.
+    read
+        By argument, the names that input is read under, which no result may have.
+    latent
+        Whether a latent is written as well.
+    """
+    if not isinstance(key, str):
+        return
+    naming = [argument for argument, name in read.items() if name == key]
+    if naming or key in {SPATIAL.coordinates, SEMANTICS.base}:
+        whose = f"what `{naming[0]}` names" if naming else "a name that coordinates or semantics have"
+        problems.add(f"key_added={key!r} is {whose}, and results would take its place; choose another name.")
+        return
+    keys = ClusterKeys(key)
+    if is_result(table.uns.get(keys.uns)):
+        return
+    there = [f"uns[{keys.uns!r}]"] if keys.uns in table.uns else []
+    # Of our own name the rest is ours too, also where uns is lost, as `anndata.concat` leaves it.
+    if key != CLUSTER.base:
+        there += [f"obs[{name!r}]" for name in (keys.obs, keys.confidence) if name in table.obs]
+        there += [f"obsm[{keys.obsm!r}]"] if latent and keys.obsm in table.obsm else []
+    if there:
+        problems.add(
+            f"key_added={key!r} would take the place of {' and '.join(there)}, which is no earlier result of semst; "
+            "choose another name, or delete that first if it may go."
+        )
 
 
 def _semantics(table: AnnData, key: str | None, problems: Problems) -> NDArray[np.float32] | None:

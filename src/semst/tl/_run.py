@@ -16,7 +16,7 @@ from semst.pp._gene_semantics import write_semantics
 from semst.pp._graphs import spatial_graph
 from semst.pp._slices import side_by_side
 from semst.tl._checkpoint import open_checkpoint
-from semst.tl._checks import ClusterOptions, check
+from semst.tl._checks import ClusterOptions, check, check_free
 from semst.tl._device import pick_device
 from semst.tl._domains import find_domains
 from semst.tl._found import Found, semantics_params
@@ -62,6 +62,8 @@ def run(
     device = pick_device(options.device, problems)
     tiles_per_step = share_out(options.tiles_per_step, processes, problems)
     check_writable(table, problems, copy=copy)
+    read = {name: getattr(options, name) for name in ("spatial_key", "semantics_key", "batch_key")}
+    check_free(table, options.key_added, problems, read=read, latent=True)
     checked = check(data, table, options, problems)
     fresh = _missing_semantics(table, options)
 
