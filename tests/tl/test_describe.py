@@ -498,6 +498,27 @@ def test_spoilt_data(tissue, spoil, message):
     _assert_same(adata, before)
 
 
+def test_the_way_out_of_normalised_counts_is_an_argument_of_describe(tissue):
+    adata = tissue.copy()
+    _normalised(adata)
+    with pytest.raises(ValueError, match=r"put the raw counts there, or into a layer and name it with `layer=`\.$"):
+        describe(adata, key="half")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+def test_numbers_are_no_domains_until_they_are_categories(tissue, dtype):
+    adata = tissue.copy()
+    adata.obs["total"] = (np.arange(adata.n_obs) % 2).astype(dtype)
+    before = adata.copy()
+    with pytest.raises(ValueError, match=r"obs\['total'\] holds numbers \(.*\) and no domains.*astype\('category'\)"):
+        describe(adata, key="total")
+    _assert_same(adata, before)
+    adata.obs["total"] = adata.obs["total"].astype("category")
+    describe(adata, key="total", n_permutations=9)
+    adata.obs["total"] = adata.obs["total"] == 1
+    describe(adata, key="total", n_permutations=9)
+
+
 def test_all_problems_in_one_error(tissue):
     adata = tissue.copy()
     _normalised(adata)

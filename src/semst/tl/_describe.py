@@ -60,7 +60,8 @@ def describe(
         AnnData, or SpatialData with such a table: raw counts in ``X`` or a layer, human or mouse gene names, domains in
         ``obs``. Spots without a domain are left out.
     key
-        Key of ``obs`` with the domains: ``key_added`` of :func:`semst.tl.cluster`, or labels of your own.
+        Key of ``obs`` with the domains: ``key_added`` of :func:`semst.tl.cluster`, or labels of your own; labels that
+        are numbers have to be categorical.
     organs
         Organs whose terms may be used beside those found all over the body: ``"brain"``, ``("breast", "immune")``;
         see :func:`semst.semantics.packaged_vocabulary`. You know what was on the slide, and fewer terms leave more
@@ -105,8 +106,9 @@ def describe(
     KeyError
         If the table, the layer, the domains, the gene vectors or a file are missing.
     ValueError
-        If there are fewer than two domains; if an organ is unknown or no term is left; if an argument is out of range;
-        if the vocabulary cannot be used; if counts are no raw counts.
+        If there are fewer than two domains, or numbers in their place; if an organ is unknown or no term is left; if an
+        argument is out of range; if the vocabulary cannot be used; if no gene has a vector; if counts are no raw
+        counts.
     OSError
         If the model is needed and cannot be loaded.
 
@@ -194,6 +196,12 @@ def _domains(table: AnnData, key: str, problems: Problems) -> pd.Categorical | N
         )
         return None
     column = table.obs[key]
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        problems.add(
+            f"obs[{key!r}] holds numbers ({column.dtype}) and no domains; name a column of labels. If the numbers are "
+            f"labels, say so with `adata.obs[{key!r}] = adata.obs[{key!r}].astype('category')`."
+        )
+        return None
     domains = pd.Categorical(column).remove_unused_categories()
     if not 2 <= len(domains.categories) < max(table.n_obs, 3):
         problems.add(
