@@ -212,6 +212,11 @@ def test_too_few_spots(original):
         semst.tl.cluster(original[:9].copy(), n_clusters=2, progress=False)
 
 
+def test_one_spot_is_told_in_the_singular(original):
+    with pytest.raises(ValueError, match="1 spot is too few; domains are sought in at least 10"):
+        semst.tl.cluster(original[:1].copy(), n_clusters=2, progress=False)
+
+
 @pytest.mark.parametrize("n_clusters", [None, 2, 12])
 def test_fewer_spots_than_can_be_told_do_not_depend_on_what_is_asked(original, n_clusters):
     with pytest.raises(ValueError, match="3 spots are too few; domains are sought in at least 10") as caught:
