@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -98,6 +99,12 @@ def with_value(value):
     return counts
 
 
+def with_rows_of_zeros(*rows):
+    counts = COUNTS.copy()
+    counts[list(rows)] = 0
+    return counts
+
+
 @pytest.mark.parametrize(
     ("counts", "expected"),
     [
@@ -106,7 +113,8 @@ def with_value(value):
         (with_value(-np.inf), "X holds NaN or infinite values"),
         (with_value(-2), r"X holds negative values (lowest -2), which no counts"),
         (with_value(2.5), r"X does not hold whole numbers (highest 5), so it looks normalised or logged"),
-        (with_value(0), "1 spots have no counts at all ('s2'); remove them with `scanpy.pp.filter_cells"),
+        (with_rows_of_zeros(0, 2), "2 spots have no counts at all ('s1', 's3'); remove them with `scanpy.pp.filter"),
+        (with_value(0), "1 spot has no counts at all ('s2'); remove it with `scanpy.pp.filter_cells"),
     ],
 )
 @pytest.mark.parametrize("dense", [False, True])
@@ -121,10 +129,24 @@ def test_bad_counts(counts, expected, dense):
 
 def test_normalised_values_are_accepted_where_no_counts_are_needed():
     adata = make(np.log1p(COUNTS))
-    assert "likelihood='gaussian'" in read(adata)[2]
+    assert read(adata)[2] is not None
     counts, _, error = read(adata, integers=False)
     assert error is None
     np.testing.assert_allclose(counts.toarray(), np.log1p(COUNTS), rtol=1e-6)
+
+
+def test_the_way_out_of_normalised_values_is_one_that_the_caller_has():
+    for table, there in (
+        (
+            make(np.log1p(COUNTS), raw=COUNTS),
+            "name the layer that holds the raw counts with `layer=` (layers has 'raw')",
+        ),
+        (make(np.log1p(COUNTS)), "put the raw counts there, or into a layer and name it with `layer=`"),
+    ):
+        for way_out in ("", ", or do without"):
+            problems = Problems("f")
+            read_counts(table, problems, way_out=way_out)
+            assert message(problems).endswith(f"looks normalised or logged; {there}{way_out}.")
 
 
 def test_empty_genes_are_allowed(adata):
@@ -136,11 +158,16 @@ def test_missing_layer_and_missing_x():
     adata = make(raw=COUNTS)
     problems = Problems("f")
     assert read_counts(adata, problems, layer="counts") is None
-    assert message(problems) == "f: no layer 'counts'; there is 'raw', or leave `layer` out to read X."
+    assert message(problems) == "f: no layer 'counts'; layers has 'raw'. Leave `layer` out to read X."
+    problems = Problems("f")
+    assert read_counts(make(), problems, layer="counts") is None
+    assert message(problems) == "f: no layer 'counts'; the table has no layers. Leave `layer` out to read X."
     del adata.X
     problems = Problems("f")
     assert read_counts(adata, problems) is None
-    assert message(problems) == "f: the table has no X; name the layer with the counts: there is 'raw'."
+    assert message(problems) == (
+        "f: the table has no X; name the layer with the counts with `layer=`; layers has 'raw'."
+    )
 
 
 def test_a_dask_array_is_read_and_checked():
@@ -161,7 +188,7 @@ def test_a_dask_array_is_read_and_checked():
     ("places", "expected"),
     [
         (None, "no coordinates: obsm['spatial'] is missing; obsm has none."),
-        (np.array([[0, 1], [np.nan, 3], [4, 5]]), "1 spots have NaN or infinite coordinates ('s2')"),
+        (np.array([[0, 1], [np.nan, 3], [4, 5]]), "1 spot has NaN or infinite coordinates ('s2')"),
         (np.array([[np.inf, 1], [0, 3], [4, -np.inf]]), "2 spots have NaN or infinite coordinates ('s1', 's3')"),
         (np.zeros((3, 3)), "obsm['spatial'] must be numbers of shape (n_spots, 2), got float64 (3, 3)"),
         (np.zeros((3, 1)), "got float64 (3, 1)"),
@@ -205,7 +232,7 @@ def test_duplicated_names(adata, axis):
         warnings.simplefilter("ignore")  # anndata's own
         setattr(adata, f"{axis}_names", names)
     error = read(adata)[2]
-    assert f"1 names in {axis}_names occur more than once ('x')" in error
+    assert f"1 name in {axis}_names occurs more than once ('x')" in error
     assert f"adata.{axis}_names_make_unique()" in error
 
 
@@ -259,6 +286,14 @@ def test_the_table_of_an_anndata_is_itself(adata):
 def test_other_types_are_refused(wrong):
     with pytest.raises(TypeError, match=f"f: expected AnnData or SpatialData, got {type(wrong).__name__}"):
         find_table(wrong, where="f")
+
+
+@pytest.mark.parametrize("path", ["tissue.h5ad", Path("tissue.h5ad")])
+def test_a_path_is_to_be_read_first(path):
+    with pytest.raises(TypeError, match=rf"got {type(path).__name__}; read it with `anndata\.read_h5ad` or"):
+        find_table(path, where="f")
+    with pytest.raises(TypeError, match=r"got dict\.$"):
+        find_table({}, where="f")
 
 
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix, sparse.csc_matrix])

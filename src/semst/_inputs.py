@@ -6,6 +6,7 @@ Nothing here changes the user's object.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from scipy import sparse
 
 from semst._chunks import is_on_disk, load
 from semst._keys import SPATIAL
-from semst._problems import Problems, listed
+from semst._problems import Problems, counted, listed
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -63,7 +64,9 @@ def find_table(data: AnnData | SpatialData, *, table_key: str | None = None, whe
         problems.raise_if_any()
         return data
     if not is_spatialdata(data):
-        message = f"{where}: expected AnnData or SpatialData, got {type(data).__name__}."
+        unread = isinstance(data, str | os.PathLike)
+        way_out = "; read it with `anndata.read_h5ad` or `spatialdata.read_zarr` first" if unread else ""
+        message = f"{where}: expected AnnData or SpatialData, got {type(data).__name__}{way_out}."
         raise TypeError(message)
     tables = list(data.tables)
     if table_key is None and len(tables) == 1:
@@ -88,13 +91,19 @@ def check_names(table: AnnData, problems: Problems) -> None:
         if not names.is_unique:
             duplicated = names[names.duplicated()].unique()
             problems.add(
-                f"{len(duplicated)} names in {axis}_names occur more than once ({listed(duplicated, limit=3)}); "
+                f"{counted(len(duplicated), 'name', 'names')} in {axis}_names "
+                f"{'occurs' if len(duplicated) == 1 else 'occur'} more than once ({listed(duplicated, limit=3)}); "
                 f"make them unique with `adata.{axis}_names_make_unique()`."
             )
 
 
 def read_counts(
-    table: AnnData, problems: Problems, *, layer: str | None = None, integers: bool = True
+    table: AnnData,
+    problems: Problems,
+    *,
+    layer: str | None = None,
+    integers: bool = True,
+    way_out: str = "",
 ) -> sparse.csr_matrix | None:
     """Read the expression matrix as float32 CSR and check it.
 
@@ -109,6 +118,8 @@ def read_counts(
         Key in ``table.layers``; the default reads ``table.X``.
     integers
         Whether raw counts are required.
+    way_out
+        What the caller takes in place of raw counts, to be said where there are none: an argument that it has.
 
     Returns
     -------
@@ -116,12 +127,12 @@ def read_counts(
     Genes that are zero in every spot are allowed: filtered spots leave them behind in ordinary tables.
     """
     if layer is not None and layer not in table.layers:
-        problems.missing(f"no layer {layer!r}; there is {listed(table.layers)}, or leave `layer` out to read X.")
+        problems.missing(f"no layer {layer!r}; {_layers(table)}. Leave `layer` out to read X.")
         return None
     matrix: Any = table.X if layer is None else table.layers[layer]
     source = "X" if layer is None else f"layers[{layer!r}]"
     if matrix is None:
-        problems.missing(f"the table has no {source}; name the layer with the counts: there is {listed(table.layers)}.")
+        problems.missing(f"the table has no {source}; name the layer with the counts with `layer=`; {_layers(table)}.")
         return None
     counts = load(matrix) if is_on_disk(matrix) else sparse.csr_matrix(matrix, dtype=np.float32)
     if not counts.has_canonical_format:
@@ -137,18 +148,26 @@ def read_counts(
             "name the layer that holds the counts with `layer`."
         )
     elif integers and not np.array_equal(values, np.rint(values)):
+        named = f"name the layer that holds the raw counts with `layer=` ({_layers(table)})"
+        there = named if len(table.layers) else "put the raw counts there, or into a layer and name it with `layer=`"
         problems.add(
             f"{source} does not hold whole numbers (highest {values.max():g}), so it looks normalised or logged; "
-            "name the layer that holds the raw counts with `layer`, or use `likelihood='gaussian'`."
+            f"{there}{way_out}."
         )
     elif table.n_obs and table.n_vars:
         empty = np.flatnonzero(np.asarray(counts.sum(axis=1)).ravel() == 0)
         if empty.size:
+            them = "it" if empty.size == 1 else "them"
             problems.add(
-                f"{empty.size} spots have no counts at all ({listed(table.obs_names[empty], limit=3)}); "
-                "remove them with `scanpy.pp.filter_cells(adata, min_counts=1)`."
+                f"{counted(empty.size, 'spot has', 'spots have')} no counts at all "
+                f"({listed(table.obs_names[empty], limit=3)}); "
+                f"remove {them} with `scanpy.pp.filter_cells(adata, min_counts=1)`."
             )
     return counts
+
+
+def _layers(table: AnnData) -> str:
+    return f"layers has {listed(table.layers)}" if len(table.layers) else "the table has no layers"
 
 
 def read_coordinates(
@@ -207,8 +226,9 @@ def read_coordinates(
     bad = np.flatnonzero(~np.isfinite(coordinates).all(axis=1))
     if bad.size:
         problems.add(
-            f"{bad.size} spots have NaN or infinite coordinates ({listed(table.obs_names[bad], limit=3)}); "
-            "remove them or mend their coordinates."
+            f"{counted(bad.size, 'spot has', 'spots have')} NaN or infinite coordinates "
+            f"({listed(table.obs_names[bad], limit=3)}); "
+            f"{'remove it or mend its' if bad.size == 1 else 'remove them or mend their'} coordinates."
         )
     elif len(coordinates) > 1 and not np.ptp(coordinates, axis=0).any():
         problems.add(f"all spots lie in one place in {source}; domains need to know which spots lie beside each other.")

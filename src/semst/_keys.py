@@ -142,6 +142,7 @@ class ClusterEntries:
 
     n_clusters: str = "n_clusters"  # int: number of domains; in ``stability`` the numbers that were tried
     history: str = "history"  # dict: terms of the loss by epoch
+    model: str = "model"  # dict: where the domains are those of a model, how it was trained
     stability: str = "stability"  # dict: where the number of domains was chosen
     values: str = "values"  # in ``stability``: a row for each number that was tried
 

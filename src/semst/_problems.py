@@ -83,6 +83,17 @@ def is_whole(value: object, *, least: int) -> bool:
     return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= least
 
 
+def counted(number: int, one: str, many: str) -> str:
+    """Say how many there are, in the words for one or for several.
+
+    Examples
+    --------
+    >>> counted(1, "spot has", "spots have"), counted(2, "spot has", "spots have")
+    ('1 spot has', '2 spots have')
+    """
+    return f"{number} {one if number == 1 else many}"
+
+
 def listed(names: object, *, limit: int = 8) -> str:
     """Show names in one line, at most ``limit`` of them.
 

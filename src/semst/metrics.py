@@ -13,7 +13,7 @@ import pandas as pd
 
 from semst._inputs import find_table, is_spatialdata, read_coordinates
 from semst._keys import CLUSTER, GROUND_TRUTH, SPATIAL
-from semst._problems import Problems, listed
+from semst._problems import Problems, counted, listed
 from semst._semantic_drift import semantic_drift
 
 if TYPE_CHECKING:
@@ -88,7 +88,11 @@ def agreement(labels_true: ArrayLike, labels_pred: ArrayLike) -> dict[str, float
     if not labelled.any():
         problems.add("no spot has a label in labels_true.")
     if (predicted < 0).any():
-        problems.add(f"{int((predicted < 0).sum())} spots with a label in labels_true have none in labels_pred.")
+        bare = int((predicted < 0).sum())
+        problems.add(
+            f"{counted(bare, 'spot', 'spots')} with a label in labels_true {'has' if bare == 1 else 'have'} none in "
+            "labels_pred."
+        )
     problems.raise_if_any()
     accuracy, f1 = _matched(reference, predicted)
     return {

@@ -269,7 +269,7 @@ def with_edges_across(table):
     ("spoil", "key", "error", "message"),
     [
         (lambda table: table, "donor", KeyError, r"no obs\['donor'\], which `batch_key` names"),
-        (lambda table: table[:305], "slice", ValueError, "have fewer than 10 spots"),
+        (lambda table: table[:305], "slice", ValueError, "1 of 2 slices in .* has fewer than 10 spots"),
         (with_edges_across, "slice", ValueError, "edges between slices"),
     ],
     ids=["missing key", "small slice", "edges across"],

@@ -306,6 +306,14 @@ def test_missing_key_names_what_is_there_and_the_way_out(visium):
         semst.pl.domains(visium)
 
 
+def test_before_there_are_domains_no_gene_is_proposed(visium):
+    del visium.obs["semst"]
+    visium.var_names = ["SST", "MBP"]
+    with pytest.raises(KeyError) as caught:
+        semst.pl.domains(visium)
+    assert "SST" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("key", "parts"),
     [

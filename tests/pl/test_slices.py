@@ -125,7 +125,7 @@ def test_what_is_wrong_is_said(slices):
     with pytest.raises(ValueError, match="`ax` has 1 Axes for 2 panels, one for each key and slice"):
         semst.pl.domains(slices, batch_key="slice", ax=plt.subplots()[1])
     slices.obs["slice"] = slices.obs["slice"].where(slices.obs_names != "3")
-    with pytest.raises(ValueError, match="1 spots have no slice"):
+    with pytest.raises(ValueError, match="1 spot has no slice"):
         semst.pl.domains(slices, batch_key="slice")
 
 

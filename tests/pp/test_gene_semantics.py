@@ -515,7 +515,7 @@ def without_x():
         (with_counts(negative), {}, r"negative values \(lowest -1\)"),
         (with_counts(with_nan), {}, "NaN or infinite"),
         (with_counts(infinite), {}, "NaN or infinite"),
-        (with_counts(empty_spot), {}, r"1 spots have no counts at all \('spot3'\)"),
+        (with_counts(empty_spot), {}, r"1 spot has no counts at all \('spot3'\)"),
         (with_counts(logged), {}, r"not hold whole numbers .*weights='raw'"),
         (with_counts(logged), {"mode": "spots"}, r"not hold whole numbers .*`layer`\.$"),
         (duplicated_genes, {}, "var_names_make_unique"),

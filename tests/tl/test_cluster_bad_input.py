@@ -80,14 +80,14 @@ def _graph_without_edges(adata):
     ("spoil", "message"),
     [
         (_no_coordinates, r"obsm\['spatial'\] is missing.*spatial_key"),
-        (_nan_coordinates, "1 spots have NaN or infinite coordinates"),
-        (_infinite_coordinates, "1 spots have NaN or infinite coordinates"),
+        (_nan_coordinates, "1 spot has NaN or infinite coordinates"),
+        (_infinite_coordinates, "1 spot has NaN or infinite coordinates"),
         (_negative_counts, "negative values"),
         (_fractional_counts, "does not hold whole numbers.*layer"),
         (_nan_counts, "NaN or infinite values"),
-        (_empty_spot, "1 spots have no counts.*filter_cells"),
-        (_duplicated_spots, "obs_names occur more than once.*obs_names_make_unique"),
-        (_duplicated_genes, "var_names occur more than once.*var_names_make_unique"),
+        (_empty_spot, "1 spot has no counts.*filter_cells"),
+        (_duplicated_spots, "1 name in obs_names occurs more than once.*obs_names_make_unique"),
+        (_duplicated_genes, "1 name in var_names occurs more than once.*var_names_make_unique"),
         (_unknown_genes, "(?s)none of the .*genes|no gene"),
         (_graph_without_edges, "has no edges"),
     ],
@@ -142,6 +142,38 @@ def test_not_anndata():
         semst.tl.cluster(pd.DataFrame(), n_clusters=2)
 
 
+def test_the_way_out_of_normalised_counts_is_that_of_cluster_alone(original):
+    adata = original.copy()
+    adata.X = adata.X * 0.5
+    with pytest.raises(ValueError, match="or use `likelihood='gaussian'`"):
+        semst.tl.cluster(adata, n_clusters=DOMAINS, progress=False)
+    with pytest.raises(ValueError, match="does not hold whole numbers") as caught:
+        semst.tl.semantic_control(adata, n_clusters=DOMAINS, progress=False)
+    assert "gaussian" not in str(caught.value)
+
+
+def test_tissue_without_semantics_is_told(original, caplog):
+    """One of the names is an alias of a gene; of a single vector nothing is left when the mean is removed."""
+    adata = original.copy()
+    adata.var_names = [f"gene{number}" for number in range(adata.n_vars)]
+    with caplog.at_level(logging.WARNING, logger="semst"):
+        semst.tl.cluster(adata, n_clusters=DOMAINS, epochs=1, progress=False)
+    told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("cluster:")]
+    assert len(told) == 1
+    assert "of 300 spots 300 have no semantics (zeros in obsm['gene_semantics'])" in told[0]
+    assert "'gene0', 'gene1', 'gene2' and 197 more" in told[0]
+
+
+@pytest.mark.parametrize(("bare", "tells"), [(150, False), (151, True)])
+def test_most_spots_without_semantics_are_told(original, caplog, bare, tells):
+    adata = original.copy()
+    adata.obsm["mine"] = np.random.default_rng(0).normal(size=(300, 4)).astype(np.float32)
+    adata.obsm["mine"][:bare] = 0
+    with caplog.at_level(logging.WARNING, logger="semst"):
+        semst.tl.cluster(adata, n_clusters=DOMAINS, epochs=1, semantics_key="mine", progress=False)
+    assert (f"{bare} have no semantics (zeros in obsm['mine'])" in caplog.text) == tells
+
+
 def test_interrupted_training_leaves_the_object_alone(original, monkeypatch):
     import semst.tl._train_whole as train_module
 
@@ -178,6 +210,11 @@ def _assert_same(adata: ad.AnnData, before: ad.AnnData) -> None:
 def test_too_few_spots(original):
     with pytest.raises(ValueError, match="9 spots are too few; domains are sought in at least 10"):
         semst.tl.cluster(original[:9].copy(), n_clusters=2, progress=False)
+
+
+def test_one_spot_is_told_in_the_singular(original):
+    with pytest.raises(ValueError, match="1 spot is too few; domains are sought in at least 10"):
+        semst.tl.cluster(original[:1].copy(), n_clusters=2, progress=False)
 
 
 @pytest.mark.parametrize("n_clusters", [None, 2, 12])

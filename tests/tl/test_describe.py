@@ -498,6 +498,31 @@ def test_spoilt_data(tissue, spoil, message):
     _assert_same(adata, before)
 
 
+def test_the_way_out_of_normalised_counts_is_an_argument_of_describe(tissue):
+    adata = tissue.copy()
+    _normalised(adata)
+    with pytest.raises(ValueError, match=r"put the raw counts there, or into a layer and name it with `layer=`\.$"):
+        describe(adata, key="half")
+
+
+@pytest.mark.parametrize(
+    "measured",
+    [
+        lambda n: np.arange(n) % 2 + 0.5,
+        lambda n: np.arange(n),
+        lambda n: np.arange(n) // 1.5,
+    ],
+    ids=["no whole numbers", "one for each spot", "most spots"],
+)
+def test_measured_numbers_are_no_domains(tissue, measured):
+    adata = tissue.copy()
+    adata.obs["total"] = measured(adata.n_obs)
+    before = adata.copy()
+    with pytest.raises(ValueError, match=r"obs\['total'\] is numeric \(.* spots\) and holds no domains"):
+        describe(adata, key="total")
+    _assert_same(adata, before)
+
+
 def test_all_problems_in_one_error(tissue):
     adata = tissue.copy()
     _normalised(adata)

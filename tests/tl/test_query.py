@@ -496,11 +496,11 @@ def _nothing_varies(adata):
     [
         (_normalised, "does not hold whole numbers"),
         (_nan_counts, "NaN or infinite"),
-        (_empty_spot, "1 spots have no counts at all"),
-        (_nan_coordinates, "1 spots have NaN or infinite coordinates"),
+        (_empty_spot, "1 spot has no counts at all"),
+        (_nan_coordinates, "1 spot has NaN or infinite coordinates"),
         (_infinite_vectors, r"varm\['gene_semantics'\] must be a finite matrix"),
-        (_no_vectors, "at least one gene that is not zero"),
-        (_duplicated_genes, "names in var_names occur more than once"),
+        (_no_vectors, r"no gene has a vector \(varm\['gene_semantics'\] holds zeros alone\).*symbols or Ensembl ids"),
+        (_duplicated_genes, "1 name in var_names occurs more than once"),
         (_nothing_varies, "no gene varies"),
     ],
 )
@@ -519,6 +519,33 @@ def test_nobody_known(bare):
     before = adata.copy()
     with pytest.raises(ValueError, match="no gene has a vector"):
         query(adata, MYELIN)
+    _assert_same(adata, before)
+
+
+def test_the_way_out_of_normalised_counts_is_an_argument_of_query(tissue):
+    adata = tissue.copy()
+    adata.layers["counts"] = adata.X.copy()
+    _normalised(adata)
+    with pytest.raises(ValueError, match=r"with `layer=` \(layers has 'counts'\)\.$"):
+        query(adata, MYELIN)
+    query(adata, MYELIN, layer="counts", **FEW)
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_names_that_mean_nothing(bare, made):
+    """One of them is an alias of a gene; of a single vector nothing is left when the mean is removed."""
+    adata = bare.copy()
+    adata.var_names = [f"gene{number}" for number in range(adata.n_vars)]
+    if made:
+        semst.pp.gene_semantics(adata)
+    before = adata.copy()
+    with pytest.raises(ValueError, match="no gene has a vector.* no name in var_names was recognised") as caught:
+        query(adata, MYELIN)
+    assert "'gene0', 'gene1', 'gene2' and" in str(caught.value)
+    assert "'gene3'" not in str(caught.value)
+    assert "symbols or Ensembl ids" in str(caught.value)
+    with pytest.raises(ValueError, match="no gene has a vector.* no name in var_names was recognised"):
+        semst.tl.describe(adata, key="ground_truth")
     _assert_same(adata, before)
 
 

@@ -182,6 +182,65 @@ def test_colours_come_along(trained, other):
     assert "semst_colors" not in semst.tl.transfer(trained[1], table, copy=True).uns
 
 
+def _earlier_run(table: ad.AnnData) -> None:
+    """Leave in a table what cluster and describe leave, of domains unlike those of the model."""
+    semst.tl.cluster(table, n_clusters=5, epochs=2, progress=False)
+    semst.tl.describe(table, n_permutations=9)
+    table.uns["semst_colors"] = ["red"] * 5
+    assert {"semst_alpha", "semst_beta"} <= set(table.obs)
+    assert "modulation" in table.uns["semst"]
+
+
+def test_nothing_of_an_earlier_run_stays(model, other, labelled):
+    """Else the new domains would bear the names of the old ones."""
+    table = other.copy()
+    _earlier_run(table)
+    semst.tl.transfer(model, table)
+    assert set(table.obs) == set(labelled.obs)
+    assert set(table.obsm) == {*labelled.obsm, "gene_semantics"}  # semantics are of the tissue, not of its domains
+    assert set(table.uns) == {*labelled.uns, "gene_semantics"}
+    assert set(table.uns["semst"]) == set(labelled.uns["semst"])
+    pd.testing.assert_series_equal(table.obs["semst"], labelled.obs["semst"])
+    with pytest.raises(KeyError, match="describe"):
+        semst.pl.domains(table, names=True)
+
+
+def test_nothing_of_an_earlier_run_stays_where_uns_is_lost(model, other, labelled):
+    """As anndata.concat leaves it."""
+    table = other.copy()
+    _earlier_run(table)
+    del table.uns["semst"]
+    semst.tl.transfer(model, table)
+    assert set(table.obs) == set(labelled.obs)
+    assert "X_semst" not in table.obsm
+
+
+def test_a_latent_that_was_embedded_before_stays(model, other):
+    table = model.embed(other, copy=True)
+    semst.tl.transfer(model, table)
+    assert "X_semst" in table.obsm
+
+
+def test_domains_of_transfer_may_be_replaced(model, labelled):
+    table = labelled.copy()
+    semst.tl.transfer(model, table)
+    semst.tl.transfer(model, table, key_added="mine")
+    semst.tl.transfer(model, table, key_added="mine", center=False)
+    assert table.uns["mine"]["params"]["center"] is False
+    semst.tl.cluster(table, n_clusters=3, epochs=1, progress=False, key_added="mine")
+    assert table.obs["mine"].cat.categories.size == 3
+    assert "model" not in table.uns["mine"]
+
+
+@pytest.mark.parametrize("key", ["ground_truth", "spatial", "gene_semantics", "array_row", "notes"])
+def test_what_semst_did_not_write_is_not_replaced(model, other, key):
+    before = other.copy()
+    with pytest.raises(ValueError, match=f"key_added='{key}' .* choose another name"):
+        semst.tl.transfer(model, other, key_added=key)
+    pd.testing.assert_frame_equal(other.obs, before.obs)
+    assert list(other.uns) == list(before.uns)
+
+
 def test_spatialdata_is_labelled_in_its_table(model, other, labelled, as_spatialdata):
     sdata = as_spatialdata(other)
     semst.tl.transfer(model, sdata)

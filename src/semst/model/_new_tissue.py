@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from semst._inputs import check_names, find_table, read_coordinates, read_counts
-from semst._problems import Problems, listed
+from semst._problems import Problems, counted, listed
 from semst.pp._compute_semantics import SemanticsOptions, compute_gene_semantics
 from semst.pp._gene_semantics import written_params
 from semst.pp._graphs import spatial_graph
@@ -124,7 +124,10 @@ def prepare(
     shared: Any = counts
     bare = int((np.asarray(shared[:, overlap.known].sum(axis=1)).ravel() == 0).sum())
     if bare:
-        logger.warning("%d spots have no counts of any gene that the model knows; do not read their domains.", bare)
+        logger.warning(
+            "%s no counts of any gene that the model knows; do not read their domains.",
+            counted(bare, "spot has", "spots have"),
+        )
     logger.info(
         "%d of the %d genes that the model reads are there (%.0f %%).",
         coverage["n_found"],

@@ -231,7 +231,9 @@ def _way_out(table: AnnData, key: str, *, name: str) -> str:
     near = get_close_matches(key, map(str, table.obs.columns), n=3, cutoff=0.6)
     if near:
         return f"did you mean {' or '.join(map(repr, near))}? {there[0].upper()}{there[1:]}"
-    genes = get_close_matches(key.upper(), [str(gene).upper() for gene in table.var_names], n=3, cutoff=0.7)
+    # Whoever wants domains and has none yet, asks for no gene.
+    called = [] if key == CLUSTER.obs else [str(gene).upper() for gene in table.var_names]
+    genes = get_close_matches(key.upper(), called, n=3, cutoff=0.7)
     spelled = [str(gene) for gene in table.var_names if str(gene).upper() in genes][:3]
     alike = f" Genes of like names are {listed(spelled)}; they are drawn by squidpy and scanpy." if spelled else ""
     return f"{there}{alike} Domains are made by `semst.tl.cluster({name}, n_clusters=...)`."

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from semst._problems import Problems, listed
+from semst._problems import Problems, counted, listed
 from semst.pl._colors import as_labels, reading_order
 from semst.pl._palette import UNLABELLED
 
@@ -38,7 +38,8 @@ def slices_of(table: AnnData, batch_key: str, problems: Problems) -> dict[str, N
     column = table.obs[batch_key]
     unknown = int(column.isna().sum())
     if unknown:
-        problems.add(f"{unknown} spots have no slice in obs[{batch_key!r}]; name their slice or remove them.")
+        without = counted(unknown, "spot has", "spots have")
+        problems.add(f"{without} no slice in obs[{batch_key!r}]; name their slice or remove them.")
         return {}
     labels = as_labels(column)
     if labels is None:  # numbers are names here

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from semst._inputs import check_names, read_counts
-from semst._problems import Problems, is_whole, listed
+from semst._problems import Problems, counted, is_whole, listed
 from semst._provenance import versions
 from semst.pp._pool import Weights, pool
 from semst.pp._prompts import N_TOP, default_min_spots, prompts
@@ -257,7 +257,8 @@ def _report(coverage: dict[str, Any], *, wherefore: str) -> None:
         )
     if coverage["n_spots_without"]:
         logger.warning(
-            "gene_semantics: %s spots express none of the genes that have a vector.", coverage["n_spots_without"]
+            "gene_semantics: %s none of the genes that have a vector.",
+            counted(coverage["n_spots_without"], "spot expresses", "spots express"),
         )
 
 

@@ -13,7 +13,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from semst._problems import Problems, listed
+from semst._problems import Problems, counted, listed
 
 if TYPE_CHECKING:
     import os
@@ -136,7 +136,8 @@ def _check(names: list[str], values: Any, label: str, problems: Problems) -> Nam
         return None
     repeated = [name for name, times in Counter(names).items() if times > 1]
     if repeated:
-        problems.add(f"gene vectors ({label}) hold {len(repeated)} names more than once: {listed(repeated)}.")
+        number = counted(len(repeated), "name", "names")
+        problems.add(f"gene vectors ({label}) hold {number} more than once: {listed(repeated)}.")
         return None
     with np.errstate(over="ignore"):
         vectors = values.astype(np.float32)

@@ -11,13 +11,16 @@ import pandas as pd
 from scipy import sparse
 
 from semst._inputs import check_names, read_coordinates, read_counts
-from semst._keys import SEMANTICS, SPATIAL
-from semst._problems import Problems, listed
+from semst._keys import CLUSTER, SEMANTICS, SPATIAL, ClusterKeys
+from semst._problems import Problems, counted, listed
 from semst._results import check_key
 from semst.tl._partition import Partition
 from semst.tl._recipe import Preset
+from semst.tl._write import is_result
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from anndata import AnnData
     from numpy.typing import NDArray
     from spatialdata import SpatialData
@@ -99,8 +102,10 @@ class Checked:
     slices: NDArray[np.int64] | None = None
 
 
-def check(data: AnnData | SpatialData, table: AnnData, options: ClusterOptions, problems: Problems) -> Checked:
-    """Read and check all that :func:`semst.tl.cluster` needs.
+def check(
+    data: AnnData | SpatialData, table: AnnData, options: ClusterOptions, problems: Problems, *, way_out: str = ""
+) -> Checked:
+    """Read and check all that :func:`semst.tl.cluster` needs; ``way_out`` is for :func:`semst._inputs.read_counts`.
 
     Raises
     ------
@@ -109,7 +114,8 @@ def check(data: AnnData | SpatialData, table: AnnData, options: ClusterOptions, 
     """
     options.check(problems)
     check_names(table, problems)
-    counts = read_counts(table, problems, layer=options.layer, integers=options.likelihood != "gaussian")
+    raw = options.likelihood != "gaussian"
+    counts = read_counts(table, problems, layer=options.layer, integers=raw, way_out=way_out)
     coordinates = read_coordinates(
         data,
         table,
@@ -118,7 +124,8 @@ def check(data: AnnData | SpatialData, table: AnnData, options: ClusterOptions, 
         coordinate_system=options.coordinate_system,
     )
     if table.n_obs < FEWEST_SPOTS:
-        problems.add(f"{table.n_obs} spots are too few; domains are sought in at least {FEWEST_SPOTS}.")
+        few = counted(table.n_obs, "spot is", "spots are")
+        problems.add(f"{few} too few; domains are sought in at least {FEWEST_SPOTS}.")
     elif isinstance(options.n_clusters, int) and table.n_obs < options.n_clusters:
         problems.add(f"{options.n_clusters} domains cannot be found in {table.n_obs} spots; ask for fewer.")
     semantics = _semantics(table, options.semantics_key, problems)
@@ -130,6 +137,46 @@ def check(data: AnnData | SpatialData, table: AnnData, options: ClusterOptions, 
     assert counts is not None  # for the type checker: a missing one is a problem, raised above
     assert coordinates is not None
     return Checked(counts, coordinates, semantics, slices)
+
+
+def check_free(
+    table: AnnData, key: object, problems: Problems, *, read: Mapping[str, str | None], latent: bool = False
+) -> None:
+    """Note a name under which domains would take the place of what semst did not write.
+
+    Parameters
+    ----------
+    table
+        That results go into.
+    key
+        ``key_added``; one that is no name at all is left to :func:`semst._results.check_key`.
+    problems
+        Collects: a name that something else has, and what has it.
+    read
+        By argument, the names that input is read under, which no result may have.
+    latent
+        Whether a latent is written as well.
+    """
+    if not isinstance(key, str):
+        return
+    naming = [argument for argument, name in read.items() if name == key]
+    if naming or key in {SPATIAL.coordinates, SEMANTICS.base}:
+        whose = f"what `{naming[0]}` names" if naming else "a name that coordinates or semantics have"
+        problems.add(f"key_added={key!r} is {whose}, and results would take its place; choose another name.")
+        return
+    keys = ClusterKeys(key)
+    if is_result(table.uns.get(keys.uns)):
+        return
+    there = [f"uns[{keys.uns!r}]"] if keys.uns in table.uns else []
+    # Of our own name the rest is ours too, also where uns is lost, as `anndata.concat` leaves it.
+    if key != CLUSTER.base:
+        there += [f"obs[{name!r}]" for name in (keys.obs, keys.confidence) if name in table.obs]
+        there += [f"obsm[{keys.obsm!r}]"] if latent and keys.obsm in table.obsm else []
+    if there:
+        problems.add(
+            f"key_added={key!r} would take the place of {' and '.join(there)}, which is no earlier result of semst; "
+            "choose another name, or delete that first if it may go."
+        )
 
 
 def _semantics(table: AnnData, key: str | None, problems: Problems) -> NDArray[np.float32] | None:
@@ -175,18 +222,18 @@ def read_slices(table: AnnData, key: str | None, problems: Problems) -> NDArray[
     unknown = np.flatnonzero(column.isna().to_numpy())
     if unknown.size:
         problems.add(
-            f"{unknown.size} spots have no slice in obs[{key!r}] ({listed(table.obs_names[unknown], limit=3)}); "
-            "name their slice or remove them."
+            f"{counted(unknown.size, 'spot has', 'spots have')} no slice in obs[{key!r}] "
+            f"({listed(table.obs_names[unknown], limit=3)}); name their slice or remove them."
         )
         return None
     codes, names = pd.factorize(column)
     sizes = np.bincount(codes)
     small = np.flatnonzero(sizes < FEWEST_SPOTS) if sizes.size > 1 else np.array([], dtype=np.int64)
     if small.size:
+        few = f"{small.size} of {sizes.size} slices in obs[{key!r}] {'has' if small.size == 1 else 'have'}"
         told = listed([f"{names[number]}: {sizes[number]}" for number in small], limit=3)
         problems.add(
-            f"{small.size} of {sizes.size} slices in obs[{key!r}] have fewer than {FEWEST_SPOTS} spots ({told}); "
-            "remove them, or name another key with `batch_key`."
+            f"{few} fewer than {FEWEST_SPOTS} spots ({told}); leave them out, or name another key with `batch_key`."
         )
         return None
     if sizes.size < 2:
@@ -210,8 +257,8 @@ def _check_graph(table: AnnData, problems: Problems, slices: NDArray[np.int64] |
     crossing = int(np.count_nonzero((slices[edges.row] != slices[edges.col]) & (edges.data != 0)))
     if crossing:
         problems.add(
-            f"obsp[{SPATIAL.connectivities!r}] has {crossing} edges between slices; make it again with squidpy and "
-            "`library_key`, or delete it and semst makes its own."
+            f"obsp[{SPATIAL.connectivities!r}] has {counted(crossing, 'edge', 'edges')} between slices; make it again "
+            "with squidpy and `library_key`, or delete it and semst makes its own."
         )
 
 

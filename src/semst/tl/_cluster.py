@@ -114,14 +114,18 @@ def cluster(
         torchrun started several processes they share them, so that it must be a multiple of their number; with the same
         ``tiles_per_step`` they find what one process finds. The default is one for each process.
     key_added
-        Name of all that is written.
+        Name of all that is written. Only earlier domains of semst are replaced: a name that something else has in
+        ``obs``, ``uns`` or (as ``"X_" + key_added``) ``obsm`` is refused, and so are ``"spatial"`` and the names that
+        ``spatial_key``, ``semantics_key`` and ``batch_key`` give. ``obs`` and ``obsm`` may always hold the default name
+        already, since :func:`anndata.concat` keeps them and drops ``uns``.
     copy
         Return a copy with the results and leave ``data`` alone; the default writes into ``data``. The copy of a backed
         AnnData is in memory.
 
     Returns
     -------
-    None, or the copy. Written into the table, in place of what was there under the same names:
+    None, or the copy. Written into the table, in place of earlier domains of the same name, of which nothing stays (nor
+    their description and colours):
 
     ``obs[key_added]``
         Categorical of str, ``"1"`` (most spots) to ``str(n_clusters)``: the domains.
@@ -136,8 +140,7 @@ def cluster(
         ``versions``; and where the number of domains was chosen, ``stability``: ``"n_clusters"`` int64 ``(m,)``,
         the numbers that were tried, and ``"values"`` float64 ``(m, splits)``, at most 1.
 
-    With semantics and up to 10 000 spots, for :func:`semst.pl.modulation`, which explains the numbers; else those of
-    an earlier run are taken away:
+    With semantics and up to 10 000 spots, for :func:`semst.pl.modulation`, which explains the numbers:
 
     ``obs[key_added + "_alpha"]``, ``obs[key_added + "_beta"]``
         float32, at least 0: size of the factor and of the shift that meaning gave to the spot, beyond what all spots
@@ -158,12 +161,12 @@ def cluster(
         If a layer, key, table or coordinate system is missing, ``batch_key`` is not in ``obs``, or there are no
         coordinates.
     ValueError
-        If an argument is out of its range; names are duplicated; counts are negative, not whole numbers, not finite, or
-        missing from a spot; coordinates are not finite; a table does not match its element; a spot has no slice, a
-        slice fewer than 10 spots, or a graph that is there edges between slices; there are fewer spots than domains, or
-        spots do not fall into so many groups; no gene is recognised; ``n_clusters`` is None and the likelihood
-        Gaussian; ``checkpoint`` holds another run; or processes that train together were not called alike. One error
-        names all problems, and ``data`` is as it was.
+        If an argument is out of its range; ``key_added`` names what semst did not write; names are duplicated; counts
+        are negative, not whole numbers, not finite, or missing from a spot; coordinates are not finite; a table does
+        not match its element; a spot has no slice, a slice fewer than 10 spots, or a graph that is there edges between
+        slices; there are fewer spots than domains, or spots do not fall into so many groups; no gene is recognised;
+        ``n_clusters`` is None and the likelihood Gaussian; ``checkpoint`` holds another run; or processes that train
+        together were not called alike. One error names all problems, and ``data`` is as it was.
     FloatingPointError
         If training diverges; ``data`` is as it was.
     MemoryError

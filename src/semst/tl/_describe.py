@@ -60,7 +60,8 @@ def describe(
         AnnData, or SpatialData with such a table: raw counts in ``X`` or a layer, human or mouse gene names, domains in
         ``obs``. Spots without a domain are left out.
     key
-        Key of ``obs`` with the domains: ``key_added`` of :func:`semst.tl.cluster`, or labels of your own.
+        Key of ``obs`` with the domains: ``key_added`` of :func:`semst.tl.cluster`, or labels of your own; whole
+        numbers are labels too, unless there are nearly as many as spots.
     organs
         Organs whose terms may be used beside those found all over the body: ``"brain"``, ``("breast", "immune")``;
         see :func:`semst.semantics.packaged_vocabulary`. You know what was on the slide, and fewer terms leave more
@@ -105,8 +106,9 @@ def describe(
     KeyError
         If the table, the layer, the domains, the gene vectors or a file are missing.
     ValueError
-        If there are fewer than two domains; if an organ is unknown or no term is left; if an argument is out of range;
-        if the vocabulary cannot be used; if counts are no raw counts.
+        If there are fewer than two domains, or measured numbers in their place; if an organ is unknown or no term is
+        left; if an argument is out of range; if the vocabulary cannot be used; if no gene has a vector; if counts are
+        no raw counts.
     OSError
         If the model is needed and cannot be loaded.
 
@@ -194,6 +196,12 @@ def _domains(table: AnnData, key: str, problems: Problems) -> pd.Categorical | N
         )
         return None
     column = table.obs[key]
+    if _measures(column):
+        problems.add(
+            f"obs[{key!r}] is numeric ({column.dtype}, {column.nunique()} values in {len(column)} spots) and holds no "
+            "domains; name a column of labels."
+        )
+        return None
     domains = pd.Categorical(column).remove_unused_categories()
     if not 2 <= len(domains.categories) < max(table.n_obs, 3):
         problems.add(
@@ -201,6 +209,14 @@ def _domains(table: AnnData, key: str, problems: Problems) -> pd.Categorical | N
         )
         return None
     return domains
+
+
+def _measures(column: pd.Series) -> bool:
+    """Tell what is measured in each spot from labels, which may be numbers: whole ones that recur."""
+    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        return False
+    values = column.dropna().to_numpy(dtype=np.float64)
+    return bool((values != np.rint(values)).any() or 2 * np.unique(values).size > max(values.size, 4))
 
 
 def _terms(vocabulary: VocabularySource | None, organs: str | Sequence[str] | None, problems: Problems) -> Terms:

@@ -44,11 +44,13 @@ def gene_space(table: AnnData, key: str, problems: Problems, *, layer: str | Non
     keys = SemanticsKeys(key)
     if keys.varm in table.varm:
         vectors = np.asarray(table.varm[keys.varm], dtype=np.float32)
-        if vectors.ndim != 2 or not np.isfinite(vectors).all() or not vectors.any():
+        if vectors.ndim != 2 or not np.isfinite(vectors).all():
             problems.add(
-                f"varm[{keys.varm!r}] must be a finite matrix (n_genes, d) with at least one gene that is not zero; "
-                "run `semst.pp.gene_semantics` again."
+                f"varm[{keys.varm!r}] must be a finite matrix (n_genes, d); run `semst.pp.gene_semantics` again."
             )
+            return None
+        if not vectors.any():
+            problems.add(_no_vectors(table, f"varm[{keys.varm!r}] holds zeros alone"))
             return None
         return GeneSpace(vectors, str(written_params(table, key).get("source", "")))
     if key != SEMANTICS.base or keys.uns in table.uns:
@@ -63,4 +65,17 @@ def gene_space(table: AnnData, key: str, problems: Problems, *, layer: str | Non
     logger.info("no gene vectors in varm[%r]: running semst.pp.gene_semantics with its defaults.", key)
     result = compute_gene_semantics(table, SemanticsOptions(layer=layer, progress=False))
     assert result.gene_vectors is not None  # mode "genes" makes them
+    if not result.gene_vectors.any():
+        problems.add(_no_vectors(table, "`semst.pp.gene_semantics` gives zeros alone"))
+        return None
     return GeneSpace(result.gene_vectors, str(result.params["source"]), result)
+
+
+def _no_vectors(table: AnnData, where: str) -> str:
+    """Say why there are zeros alone: of a single vector nothing is left either, once the mean is removed."""
+    return (
+        f"no gene has a vector ({where}): no name in var_names was recognised as a gene, or just one; they are "
+        f"{listed(table.var_names, limit=3)}. Put symbols or Ensembl ids of human or mouse there (for instance "
+        "`adata.var_names = adata.var['gene_name']`), or bring vectors under your names with `vectors`, and run "
+        "`semst.pp.gene_semantics` again."
+    )

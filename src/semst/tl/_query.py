@@ -116,8 +116,9 @@ def query(
     KeyError
         If the table, the layer, the coordinates or the gene vectors are missing.
     ValueError
-        If a query is empty or two have the same name; if none of its genes is in the table; if an argument is out of
-        range; if counts are no raw counts; if the encoder is not the one that made the gene vectors.
+        If a query is empty or two have the same name; if none of its genes is in the table; if no gene has a vector; if
+        an argument is out of range; if counts are no raw counts; if the encoder is not the one that made the gene
+        vectors.
     OSError
         If the model cannot be loaded.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from semst._keys import QueryKeys
-from semst._problems import listed
+from semst._problems import counted, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +91,8 @@ def read_questions(asked: Questions, gene_names: Sequence[str], problems: Proble
         genes = [str(gene) for gene in content]
         missing = [gene for gene in genes if gene not in place]
         if len(missing) == len(genes):
-            problems.add(f"none of the {len(genes)} genes of the query {name!r} is in var_names ({listed(genes)}).")
+            none = f"none of the {counted(len(genes), 'gene', 'genes')}"
+            problems.add(f"{none} of the query {name!r} is in var_names ({listed(genes)}).")
         found = dict.fromkeys(place[gene] for gene in genes if gene in place)
         questions.append(Question(own_name(name), genes=tuple(found), called=name))
     # Some file systems take upper and lower case for the same.

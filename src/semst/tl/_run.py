@@ -9,14 +9,14 @@ import numpy as np
 
 from semst._inputs import find_table
 from semst._keys import IN_CLUSTER, SEMANTICS, ClusterKeys, ModulationKeys
-from semst._problems import Problems
+from semst._problems import Problems, listed
 from semst._results import Data, check_writable, target
 from semst.pp._compute_semantics import SemanticsOptions, SemanticsResult, compute_gene_semantics
 from semst.pp._gene_semantics import write_semantics
 from semst.pp._graphs import spatial_graph
 from semst.pp._slices import side_by_side
 from semst.tl._checkpoint import open_checkpoint
-from semst.tl._checks import ClusterOptions, check
+from semst.tl._checks import ClusterOptions, check, check_free
 from semst.tl._device import pick_device
 from semst.tl._domains import find_domains
 from semst.tl._found import Found, semantics_params
@@ -62,7 +62,9 @@ def run(
     device = pick_device(options.device, problems)
     tiles_per_step = share_out(options.tiles_per_step, processes, problems)
     check_writable(table, problems, copy=copy)
-    checked = check(data, table, options, problems)
+    read = {name: getattr(options, name) for name in ("spatial_key", "semantics_key", "batch_key")}
+    check_free(table, options.key_added, problems, read=read, latent=True)
+    checked = check(data, table, options, problems, way_out=", or use `likelihood='gaussian'`")
     fresh = _missing_semantics(table, options)
 
     recipe = recipe_for(
@@ -73,6 +75,7 @@ def run(
         partition=options.partition,
     )
     tissue = _tissue(table, checked, fresh, recipe, options)
+    _warn_without_meaning(table, tissue, options)
     check_alike(options, tissue, device, processes, tiles_per_step=tiles_per_step)
     kept = None
     if checkpoint is not None:
@@ -119,6 +122,23 @@ def _missing_semantics(table: AnnData, options: ClusterOptions) -> SemanticsResu
     logger.info("no semantics in obsm[%r]: running semst.pp.gene_semantics with its defaults.", SEMANTICS.base)
     weights: Any = "raw" if options.likelihood == "gaussian" else "lognorm"
     return compute_gene_semantics(table, SemanticsOptions(layer=options.layer, weights=weights, progress=False))
+
+
+def _warn_without_meaning(table: AnnData, tissue: Tissue, options: ClusterOptions) -> None:
+    """Say where most spots have no semantics, so that nobody takes what comes out for drawn by meaning."""
+    if tissue.semantics is None:
+        return
+    bare = int((~tissue.semantics.any(axis=1)).sum())
+    if 2 * bare > table.n_obs:
+        logger.warning(
+            "cluster: of %d spots %d have no semantics (zeros in obsm[%r]), so that expression and places alone tell "
+            "them apart. Are the names in var_names (%s) symbols or Ensembl ids of human or mouse? If not, put such "
+            "there and run `semst.pp.gene_semantics` again; or leave meaning out with `semantics_key=None`.",
+            table.n_obs,
+            bare,
+            options.semantics_key,
+            listed(table.var_names, limit=3),
+        )
 
 
 def _tissue(

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from semst._keys import CLUSTER, SPATIAL, ClusterKeys
+from semst._inputs import find_table
+from semst._keys import CLUSTER, IN_CLUSTER, SPATIAL, ClusterKeys
 from semst._problems import Problems
 from semst._provenance import versions
 from semst._results import Data, check_key, target
+from semst.tl._checks import check_free
+from semst.tl._write import forget
 
 if TYPE_CHECKING:
     import os
@@ -77,13 +80,14 @@ def transfer(
         slice by itself, so that the labels are those of slices that come one by one. The default takes all spots for
         one slice.
     key_added
-        Name of all that is written.
+        Name of all that is written. Only earlier domains of semst are replaced, as :func:`semst.tl.cluster` says.
     copy
         Return a copy with the results and leave ``data`` alone; the default writes into ``data``.
 
     Returns
     -------
-    None, or the copy. Written into the table, in place of what was there under the same names:
+    None, or the copy. Written into the table, in place of earlier domains of the same name; all else that belongs to
+    those (modulation, description, the latent ``obsm["X_" + key_added]``, colours) is taken away:
 
     ``obs[key_added]``
         Categorical of str: the domains, with all names of the model, also of domains that are not found.
@@ -97,7 +101,7 @@ def transfer(
         read, and of these there), ``missing`` (str array), ``how`` (way of matching -> number); ``model``:
         ``params`` and ``versions`` of the training; ``device``; ``versions``.
     ``uns[key_added + "_colors"]``
-        List of str, where the model has colours; else those of an earlier run are taken away.
+        List of str, where the model has colours.
 
     Raises
     ------
@@ -109,10 +113,11 @@ def transfer(
         If a layer, key, table or coordinate system is missing, ``batch_key`` is not in ``obs``, or there are no
         coordinates, or no semantics of the kind that the model was trained with.
     ValueError
-        If the folder is damaged; an argument is out of its range; names are duplicated; counts are negative, not whole
-        numbers, not finite, or missing from a spot; coordinates are not finite; a spot has no slice, a slice fewer than
-        10 spots, or a graph that is there edges between slices; semantics were made in another way than those of the
-        training; or fewer of the model's genes are there than ``min_coverage`` asks for. ``data`` is as it was.
+        If the folder is damaged; an argument is out of its range; ``key_added`` names what semst did not write; names
+        are duplicated; counts are negative, not whole numbers, not finite, or missing from a spot; coordinates are not
+        finite; a spot has no slice, a slice fewer than 10 spots, or a graph that is there edges between slices;
+        semantics were made in another way than those of the training; or fewer of the model's genes are there than
+        ``min_coverage`` asks for. ``data`` is as it was.
 
     Notes
     -----
@@ -146,8 +151,11 @@ def transfer(
 
     trained = _model(model)
     kept = trained._kept
+    table = find_table(data, table_key=table_key, where=WHERE)
     problems = Problems(WHERE)
     check_key(key_added, problems)
+    read = {"spatial_key": spatial_key, "semantics_key": kept.params.get("semantics_key"), "batch_key": batch_key}
+    check_free(table, key_added, problems, read=read)
     new = prepare(
         kept,
         data,
@@ -179,17 +187,17 @@ def transfer(
 
     data, table = target(data, new.table, copy=copy)
     keys = ClusterKeys(key_added)
+    forget(table, keys)
     names = np.array(kept.domains, dtype=object)[new.in_order(best)]
     table.obs[keys.obs] = pd.Categorical(names, categories=list(kept.domains))
     table.obs[keys.confidence] = new.in_order(confidence)
     table.uns[keys.uns] = {
         "params": params,
         "coverage": new.overlap.coverage,
-        "model": {"params": trained.params, "versions": trained.versions},
+        IN_CLUSTER.model: {"params": trained.params, "versions": trained.versions},
         "device": str(new.device),
         "versions": versions(),
     }
-    table.uns.pop(keys.colors, None)  # colours of domains that are no more
     if trained.colors is not None:
         table.uns[keys.colors] = trained.colors
     return data if copy else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,21 +37,40 @@ def write_domains(
 ) -> None:
     """Write what :func:`semst.tl.cluster` found, in place of an earlier run under the same name."""
     names = [str(number) for number in range(1, int(numbers.max()) + 1)]
+    forget(table, keys)
     table.obs[keys.obs] = pd.Categorical(numbers.astype(str), categories=names)
     table.obs[keys.confidence] = confidence
-    _write_modulation(table, trained, ModulationKeys(keys.base))
+    if trained.modulated is not None:
+        modulation = ModulationKeys(keys.base)
+        table.obs[modulation.alpha] = trained.modulated.alpha
+        table.obs[modulation.beta] = trained.modulated.beta
     table.obsm[keys.obsm] = trained.latent
     table.uns[keys.uns] = {**facts, IN_CLUSTER.history: trained.history, "versions": versions()}
-    # Colours and names of domains that are no more.
+
+
+def is_result(stored: object) -> bool:
+    """Tell what :func:`semst.tl.cluster` or :func:`semst.tl.transfer` left in ``uns`` from all else."""
+    return (
+        isinstance(stored, Mapping)
+        and {"params", "versions"} <= set(stored)
+        and (IN_CLUSTER.history in stored or IN_CLUSTER.model in stored)
+    )
+
+
+def forget(table: AnnData, keys: ClusterKeys) -> None:
+    """Take away what an earlier run left under a name, so that new domains carry nothing of the old ones.
+
+    ``obs[keys.obs]`` itself stays: it is about to be written anew, in its place among the columns.
+    """
+    # Whoever drew or described such domains: these are colours and names of domains that are no more.
     for gone in (keys.colors, DescriptionKeys(keys.base).uns):
         table.uns.pop(gone, None)
-
-
-def _write_modulation(table: AnnData, trained: Trained, keys: ModulationKeys) -> None:
-    """Write the sizes of each spot; where meaning was left out, take away those of an earlier run."""
-    seen = trained.modulated
-    for name, values in {keys.alpha: seen and seen.alpha, keys.beta: seen and seen.beta}.items():
-        if values is not None:
-            table.obs[name] = values
-        elif name in table.obs:
-            del table.obs[name]
+    if not is_result(table.uns.get(keys.uns)) and keys.obs not in table.obs:
+        return  # a latent alone is of no earlier run: SemST.embed writes it without domains
+    modulation = ModulationKeys(keys.base)
+    for gone in (keys.confidence, modulation.alpha, modulation.beta):
+        if gone in table.obs:
+            del table.obs[gone]
+    if keys.obsm in table.obsm:
+        del table.obsm[keys.obsm]
+    table.uns.pop(keys.uns, None)
