@@ -36,7 +36,10 @@ def run_cluster(arguments: argparse.Namespace) -> None:
         _find_domains(data, arguments)
         write(data, meanwhile[arguments.output])
         if arguments.plot is not None:
-            keys = [key for key in (arguments.reference, arguments.key_added) if key is not None]
+            from semst._keys import ClusterKeys
+
+            confidence = ClusterKeys(arguments.key_added).confidence
+            keys = [key for key in (arguments.reference, arguments.key_added, confidence) if key is not None]
             draw(data, meanwhile[arguments.plot], keys, batch_key=arguments.batch_key, **_places(arguments))
         agreement = None if arguments.reference is None else compare(table, arguments.reference, arguments.key_added)
     report(table, arguments.key_added)

@@ -44,7 +44,7 @@ def run_demo(arguments: argparse.Namespace) -> None:
             random_state=arguments.random_state,
             progress=not arguments.quiet,
         )
-        draw(adata, meanwhile[picture], ["ground_truth", "semst"])
+        draw(adata, meanwhile[picture], ["ground_truth", "semst", "semst_confidence"])
         write(adata, meanwhile[table])
     report(adata, "semst")
     sys.stdout.write(f"{compare(adata, 'ground_truth', 'semst')}\n")

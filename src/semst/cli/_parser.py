@@ -117,7 +117,9 @@ def _add_cluster(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="K",
         help="number of domains, at least 2 (default: the number that is most stable)",
     )
-    cluster.add_argument("--plot", type=Path, metavar="FILE", help="draw the domains: .png, .pdf or .svg")
+    cluster.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw the domains and how firm they are: .png, .pdf or .svg"
+    )
     cluster.add_argument(
         "--reference",
         metavar="KEY",
