@@ -6,9 +6,9 @@ Each run is a row of ``joint.csv``. Labels are taken out of the table before sem
 from __future__ import annotations
 
 import argparse
-import csv
 import logging
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -19,8 +19,11 @@ from sklearn.metrics import adjusted_rand_score
 
 import semst
 
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "accuracy"))
+from rows import append  # noqa: E402
+
 DATA = Path(os.environ.get("SEMST_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
-HERE = Path(__file__).parent
 SLICES = ("151673", "151676")
 N_DOMAINS = 7
 WAYS = ("batch_key", "pooled", "alone")
@@ -39,7 +42,7 @@ def main() -> None:
         for seed in arguments.seeds:
             row = run(way, seed)
             logging.info("%s", row)
-            _append(arguments.to, row)
+            append(arguments.to, row)
 
 
 def run(way: str, seed: int) -> dict[str, object]:
@@ -104,15 +107,6 @@ def mixing(labels: np.ndarray, slices: np.ndarray) -> float:
 def _entropy(counts: np.ndarray) -> np.ndarray:
     share = counts / counts.sum(axis=1, keepdims=True)
     return -(share * np.log(np.where(share > 0, share, 1))).sum(axis=1)
-
-
-def _append(path: Path, row: dict[str, object]) -> None:
-    is_new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(row), lineterminator="\n")
-        if is_new:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 if __name__ == "__main__":

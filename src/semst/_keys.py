@@ -140,6 +140,8 @@ class SemanticsEntries:
 class ClusterEntries:
     """Inside ``uns[ClusterKeys.uns]``."""
 
+    params: str = "params"  # dict: arguments of the run
+    versions: str = "versions"  # dict: of the packages that made it
     n_clusters: str = "n_clusters"  # int: number of domains; in ``stability`` the numbers that were tried
     history: str = "history"  # dict: terms of the loss by epoch
     model: str = "model"  # dict: where the domains are those of a model, how it was trained

@@ -68,7 +68,7 @@ def modulation(
     Returns
     -------
     Four Axes: a map of the size of :math:`\alpha`, one of :math:`\beta`, each from 0 to the 99th
-    hundredth of its values in colours of its own; boxes of
+    hundredth of its values, in colours of its own; boxes of
     both for each domain (quartiles, and whiskers from the 5th to the 95th hundredth of its spots); and for each domain
     the genes whose vectors carry the modulation, the strongest first. Orange genes take a larger part in the vectors of
     the domain than in those of all spots, blue ones a smaller part: their absence is what counts. Where the genes

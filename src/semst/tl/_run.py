@@ -164,7 +164,7 @@ def _facts(
 ) -> dict[str, Any]:
     """Gather what goes into ``uns``; see :func:`semst.tl.cluster`."""
     facts: dict[str, Any] = {
-        "params": options.params(),
+        IN_CLUSTER.params: options.params(),
         "score": domains.score,
         IN_CLUSTER.n_clusters: domains.n_clusters,
         "n_partitions": domains.n_partitions,

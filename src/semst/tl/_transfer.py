@@ -192,11 +192,11 @@ def transfer(
     table.obs[keys.obs] = pd.Categorical(names, categories=list(kept.domains))
     table.obs[keys.confidence] = new.in_order(confidence)
     table.uns[keys.uns] = {
-        "params": params,
+        IN_CLUSTER.params: params,
         "coverage": new.overlap.coverage,
         IN_CLUSTER.model: {"params": trained.params, "versions": trained.versions},
         "device": str(new.device),
-        "versions": versions(),
+        IN_CLUSTER.versions: versions(),
     }
     if trained.colors is not None:
         table.uns[keys.colors] = trained.colors

@@ -45,14 +45,14 @@ def write_domains(
         table.obs[modulation.alpha] = trained.modulated.alpha
         table.obs[modulation.beta] = trained.modulated.beta
     table.obsm[keys.obsm] = trained.latent
-    table.uns[keys.uns] = {**facts, IN_CLUSTER.history: trained.history, "versions": versions()}
+    table.uns[keys.uns] = {**facts, IN_CLUSTER.history: trained.history, IN_CLUSTER.versions: versions()}
 
 
 def is_result(stored: object) -> bool:
     """Tell what :func:`semst.tl.cluster` or :func:`semst.tl.transfer` left in ``uns`` from all else."""
     return (
         isinstance(stored, Mapping)
-        and {"params", "versions"} <= set(stored)
+        and {IN_CLUSTER.params, IN_CLUSTER.versions} <= set(stored)
         and (IN_CLUSTER.history in stored or IN_CLUSTER.model in stored)
     )
 
