@@ -24,6 +24,20 @@ def real_file():
 
 
 @pytest.fixture
+def large_above(monkeypatch):
+    """Give a function that lets tissue count as large above so many spots; as many are fitted then, in such tiles."""
+    from semst.pp import _sample
+    from semst.training import _tissue_tiles
+
+    def above(n_spots: int, *, tile: int | None = None) -> None:
+        monkeypatch.setattr(_sample, "ENOUGH", n_spots)
+        if tile is not None:
+            monkeypatch.setattr(_tissue_tiles, "TILE", tile)
+
+    return above
+
+
+@pytest.fixture
 def as_spatialdata():
     """Give a function that puts the cells of a table into circles, in another order, with integer instances."""
     return _as_spatialdata

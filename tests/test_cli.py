@@ -359,8 +359,7 @@ def test_choices_are_those_of_the_functions():
     from semst.datasets._simulated import Layout, Platform
     from semst.nn import Convolution, Likelihood
     from semst.semantics import Species
-    from semst.tl._partition import Partition
-    from semst.tl._recipe import Preset
+    from semst.training._recipe import Partition, Preset
 
     literals = {
         "convolution": Convolution,

@@ -82,7 +82,7 @@ def test_every_page_can_be_found_from_the_index():
 
 
 def test_the_numbers_of_the_method_page_are_those_of_the_recipe():
-    from semst.tl._recipe import _SPOTS_CUT, _SPOTS_READ, DEFAULT, PUBLISHED, epochs_for, starts_for
+    from semst.training._recipe import _SPOTS_CUT, _SPOTS_READ, DEFAULT, PUBLISHED, epochs_for, starts_for
 
     text = " ".join(read("docs/method.md").split())
     cut = int(DEFAULT.smoothed) + 1

@@ -21,11 +21,11 @@ from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
 import semst
-from semst.tl._consensus import consensus
-from semst.tl._members import members
-from semst.tl._recipe import recipe_for
-from semst.tl._select import Bench, choose, judge
-from semst.tl._similarity import similarity
+from semst.partitions._consensus import consensus
+from semst.partitions._members import members
+from semst.partitions._select import Bench, choose, judge
+from semst.partitions._similarity import similarity
+from semst.training._recipe import recipe_for
 
 HERE = Path(__file__).resolve().parent
 LEGEND = {

@@ -9,14 +9,14 @@ import torch
 from scipy import sparse
 
 from semst.pp._graphs import spatial_graph
-from semst.tl._sections import Tissue, choose_genes
-from semst.tl._train import train
+from semst.training._sections import Tissue, choose_genes
+from semst.training._train import train
 
 if TYPE_CHECKING:
     import anndata as ad
 
-    from semst.tl._recipe import Recipe
-    from semst.tl._trained import Trained
+    from semst.training._recipe import Recipe
+    from semst.training._trained import Trained
 
 
 def tissue_of(table: ad.AnnData, recipe: Recipe) -> Tissue:

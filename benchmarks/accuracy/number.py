@@ -14,10 +14,10 @@ import pandas as pd
 from rows import append, done
 
 import semst
+from semst.partitions._stability import stability
 from semst.pp._graphs import spatial_graph
-from semst.tl._recipe import DEFAULT
-from semst.tl._sections import Tissue, choose_genes
-from semst.tl._stability import stability
+from semst.training._recipe import DEFAULT
+from semst.training._sections import Tissue, choose_genes
 
 DATA = (
     "her2st_B1", "her2st_H1", "starmap_mpfc_BZ5", "starmap_mvc", "osmfish_ssc", "dlpfc_151673", "dlpfc_151676",

@@ -13,12 +13,12 @@ from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
 import semst
+from semst.partitions._members import members
+from semst.partitions._select import choose, tightest
 from semst.pp._graphs import spatial_graph, widen
-from semst.tl._members import members
-from semst.tl._recipe import DEFAULT, PUBLISHED
-from semst.tl._sections import Tissue, choose_genes
-from semst.tl._select import choose, tightest
-from semst.tl._train import train
+from semst.training._recipe import DEFAULT, PUBLISHED
+from semst.training._sections import Tissue, choose_genes
+from semst.training._train import train
 
 if TYPE_CHECKING:
     import anndata as ad

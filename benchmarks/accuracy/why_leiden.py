@@ -26,10 +26,10 @@ from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
 import semst
-from semst.tl._members import _components, members
-from semst.tl._recipe import DEFAULT, recipe_for
-from semst.tl._sections import features
-from semst.tl._select import Bench, choose, judge
+from semst.partitions._members import _components, members
+from semst.partitions._select import Bench, choose, judge
+from semst.training._recipe import DEFAULT, recipe_for
+from semst.training._sections import features
 
 DATA = ("her2st_H1", "her2st_B1", "starmap_mpfc_BZ5", "starmap_mvc")
 WIDEST = max(DEFAULT.member_components)

@@ -20,10 +20,10 @@ from _bench import NOISE, NONE, PERMUTED, SEMANTICS, clock, main, read, spot_sem
 from backbones import ContrastiveGCN, GraphAttentionAutoencoder, Semantics
 
 from semst.nn import normalised_adjacency
+from semst.partitions._consensus import consensus
+from semst.partitions._members import members
 from semst.pp._expression import principal_components, select_genes, stabilise
-from semst.tl._consensus import consensus
-from semst.tl._members import members
-from semst.tl._recipe import Recipe
+from semst.training._recipe import Recipe
 
 if TYPE_CHECKING:
     from pathlib import Path

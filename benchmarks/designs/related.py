@@ -31,13 +31,13 @@ from semst.nn import (
     normalised_adjacency,
     spatial_contrastive,
 )
+from semst.partitions._members import members
+from semst.partitions._partition import mixture
+from semst.partitions._select import choose
 from semst.pp._expression import principal_components, select_genes, stabilise
 from semst.pp._graphs import expression_graph, widen
-from semst.tl._members import members
-from semst.tl._partition import mixture
-from semst.tl._recipe import Recipe, View
-from semst.tl._sections import _smooth, rings
-from semst.tl._select import choose
+from semst.training._recipe import Recipe, View
+from semst.training._sections import _smooth, rings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

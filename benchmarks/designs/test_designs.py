@@ -13,7 +13,7 @@ from networks import min_cut
 from scipy import sparse
 
 from semst.nn import Architecture, Plan, SemSTNetwork, fit, latent, normalised_adjacency
-from semst.tl._sections import _smooth
+from semst.training._sections import _smooth
 
 TISSUE = Path(os.environ.get("SEMST_TEST_DATA", "../shared/data")) / "her2st_B1.h5ad"
 

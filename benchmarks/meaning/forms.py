@@ -23,9 +23,9 @@ from sklearn.utils.extmath import randomized_svd
 from threadpoolctl import threadpool_limits
 
 import semst
+from semst.partitions._partition import mixture
 from semst.pp._expression import morans_i, select_genes, stabilise
 from semst.pp._graphs import expression_graph, spatial_graph, widen
-from semst.tl._partition import mixture
 
 if TYPE_CHECKING:
     from collections.abc import Callable

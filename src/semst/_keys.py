@@ -134,6 +134,7 @@ class SemanticsEntries:
     """Inside ``uns[SemanticsKeys.uns]``."""
 
     params: str = "params"  # dict: how the semantics were made
+    coverage: str = "coverage"  # dict: which genes have a vector
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 from semst._inputs import is_spatialdata
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from anndata import AnnData
     from spatialdata import SpatialData
 
@@ -25,6 +27,33 @@ def check_key(key: object, problems: Problems, *, argument: str = "key_added") -
         problems.add(
             f"{argument} must be made of letters, digits, '_', '-' and '.', and not begin with '__', got {key!r}; "
             "other names cannot be written to disk."
+        )
+
+
+def check_untaken(
+    table: AnnData, key: str, places: Iterable[tuple[str, str]], problems: Problems, *, argument: str = "key_added"
+) -> None:
+    """Note names under which results would take the place of what semst did not write.
+
+    Parameters
+    ----------
+    table
+        That results go into.
+    key
+        The value of ``argument``, from which the names are made.
+    places
+        Slots of the table, such as ``"obs"``, each with a name in it; those that an earlier result of the same verb has
+        are left out.
+    problems
+        Collects: what is there.
+    argument
+        That the user passes.
+    """
+    there = [f"{slot}[{name!r}]" for slot, name in places if name in getattr(table, slot)]
+    if there:
+        problems.add(
+            f"{argument}={key!r} would take the place of {' and '.join(there)}, which is no earlier result of semst; "
+            "choose another name, or delete that first if it may go."
         )
 
 

@@ -9,17 +9,12 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 import semst
-from semst.model import _kept
-from semst.pp import _sample
-from semst.tl import _tissue_tiles
+from semst.model import _keep
 
 
 @pytest.fixture
-def large(monkeypatch):
-    for module in (_sample, _tissue_tiles, _kept):
-        monkeypatch.setattr(module, "ENOUGH", 600)
-    for module in (_tissue_tiles, _kept):
-        monkeypatch.setattr(module, "TILE", 300)
+def large(large_above):
+    large_above(600, tile=300)
 
 
 @pytest.mark.usefixtures("large")
@@ -41,7 +36,7 @@ def test_every_domain_has_spots_to_learn_from():
     numbers = np.where(np.arange(6000) < 3000, 1, 2)
     numbers[[17, 4000]] = 3
     numbers[100:110] = 4
-    tiles = _kept._tiles(SimpleNamespace(places=places), numbers, 0)
+    tiles = _keep._tiles(SimpleNamespace(places=places), numbers, 0)
     spots = np.concatenate(tiles)
     assert np.unique(spots).size == spots.size < 1300
     assert np.bincount(numbers[spots]).tolist()[3:] == [2, 10]

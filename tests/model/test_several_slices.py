@@ -14,19 +14,16 @@ from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 
 import semst
-from semst.model import _kept
 from semst.model._genes import Overlap
 from semst.model._kept import Meaning
 from semst.model._latents import _semantics
 from semst.model._profiles import _Expression
 from semst.model._reading import Reading
 from semst.nn._adjacency import normalise
-from semst.pp import _sample
 from semst.pp._expression import principal_components, stabilise
 from semst.pp._graphs import spatial_graph
-from semst.tl import _tissue_tiles
-from semst.tl._recipe import DEFAULT
-from semst.tl._sections import Tissue, rings, section
+from semst.training._recipe import DEFAULT
+from semst.training._sections import Tissue, rings, section
 
 K = 4
 FEW = {"n_clusters": K, "epochs": 5, "batch_key": "slice", "progress": False}
@@ -285,11 +282,8 @@ def test_slices_that_cannot_be_are_told_and_nothing_is_written(trained, spoil, k
     assert set(table.obsm) == {"spatial"}
 
 
-def test_a_model_of_large_slices_gives_latent_and_labels_back(monkeypatch):
-    for module in (_sample, _tissue_tiles, _kept):
-        monkeypatch.setattr(module, "ENOUGH", 600)
-    for module in (_tissue_tiles, _kept):
-        monkeypatch.setattr(module, "TILE", 300)
+def test_a_model_of_large_slices_gives_latent_and_labels_back(large_above):
+    large_above(600, tile=300)
     cells = joined(n_spots=600, platform="cells")
     model = semst.SemST.train(cells, **FEW)
     again = semst.tl.transfer(model, cells, batch_key="slice", key_added="again", copy=True)

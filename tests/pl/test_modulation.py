@@ -178,7 +178,7 @@ def test_spatialdata(spatialdata_circles, adata):
 
 
 def test_what_is_missing_is_said_with_the_limit_of_the_training(adata):
-    from semst.tl._train_tiles import _MODULATED
+    from semst.training._train_tiles import _MODULATED
 
     bare = adata.copy()
     del bare.obs["semst_alpha"]

@@ -9,8 +9,9 @@ import pytest
 from scipy import sparse
 
 from semst._problems import InputError, MissingKeyError
-from semst.pp._compute_semantics import SemanticsOptions, compute_gene_semantics
+from semst.pp._compute_semantics import compute_gene_semantics
 from semst.pp._gene_semantics import gene_semantics, write_semantics
+from semst.pp._semantics_options import SemanticsOptions
 
 GENES = ["MBP", "PLP1", "MOBP", "SNAP25", "SYT1", "GFAP", "AQP4", "xyz-unknown"]
 IDS = {"MBP": "ENSG00000197971", "PLP1": "ENSG00000123560", "SNAP25": "ENSG00000132639", "GFAP": "ENSG00000131095"}
@@ -136,6 +137,30 @@ def test_result_replaces_an_earlier_one(tmp_path):
     assert KEY not in adata.varm
     assert "center" not in adata.uns[KEY]
     assert adata.obsm[KEY].shape == (40, 6)
+
+
+@pytest.mark.parametrize(
+    ("slot", "key"), [("obsm", "spatial"), ("obsm", "X_pca"), ("varm", "PCs"), ("uns", "gene_semantics")]
+)
+def test_what_semst_did_not_write_is_not_replaced(slot, key):
+    adata = tissue()
+    rows = adata.n_vars if slot == "varm" else adata.n_obs
+    before = {"mine": 1} if slot == "uns" else np.ones((rows, 2))
+    getattr(adata, slot)[key] = before
+    with pytest.raises(ValueError, match=rf"take the place of {slot}\['{key}'\], which is no earlier result of semst"):
+        gene_semantics(adata, key_added=key)
+    assert getattr(adata, slot)[key] is before or np.array_equal(getattr(adata, slot)[key], before)
+    assert [slot for slot in ("obsm", "varm", "uns") if len(getattr(adata, slot))] == sorted({slot})
+
+
+def test_own_results_are_replaced_also_where_uns_is_lost():
+    adata = tissue()
+    for key in ("gene_semantics", "own"):
+        for _ in range(2):
+            gene_semantics(adata, key_added=key)
+    del adata.uns["gene_semantics"]
+    gene_semantics(adata)
+    assert "gene_semantics" in adata.uns
 
 
 def test_key_added_leaves_other_results_alone():

@@ -16,18 +16,19 @@ from sklearn.metrics import adjusted_rand_score
 import semst
 from semst.nn import Decoder
 from semst.nn._adjacency import normalise
-from semst.pp import _sample
+from semst.partitions._judges import explained
+from semst.partitions._stability import stability
 from semst.pp._expression import morans_i, principal_components
 from semst.pp._graphs import spatial_graph
 from semst.pp._slices import WithinSlices, centred, side_by_side, slice_means
-from semst.tl import _tissue_tiles
-from semst.tl._consensus import explained
-from semst.tl._large_features import LargeFeatures
-from semst.tl._modulation import Modulated, Smoother, influence, pooling_of
-from semst.tl._recipe import DEFAULT, View
-from semst.tl._sections import Tissue, features, rings, section
-from semst.tl._stability import stability
-from semst.tl._tissue_tiles import TissueTiles, dealt
+from semst.tl._modulation import Smoother, influence
+from semst.tl._pooled import pooling_of
+from semst.training import _tissue_tiles
+from semst.training._large_features import LargeFeatures
+from semst.training._modulated import Modulated
+from semst.training._recipe import DEFAULT, View
+from semst.training._sections import Tissue, features, rings, section
+from semst.training._tissue_tiles import TissueTiles, dealt
 
 K = 4
 QUICK = {"n_clusters": K, "epochs": 5, "semantics_key": None, "progress": False}
@@ -247,7 +248,7 @@ def test_influence_is_the_gradient_through_centring_within_slices(pair, slices):
 
 
 def test_the_number_of_domains_of_several_slices(pair, slices, monkeypatch):
-    from semst.tl import _stability
+    from semst.partitions import _stability
 
     monkeypatch.setattr(_stability, "_MOST", 5)
     monkeypatch.setattr(_stability, "_SPLITS", 1)
@@ -312,10 +313,8 @@ def test_slices_lie_side_by_side(pair, slices):
 
 
 @pytest.fixture
-def large(monkeypatch):
-    monkeypatch.setattr(_sample, "ENOUGH", 400)
-    monkeypatch.setattr(_tissue_tiles, "ENOUGH", 400)
-    monkeypatch.setattr(_tissue_tiles, "TILE", 200)
+def large(large_above):
+    large_above(400, tile=200)
 
 
 @pytest.mark.parametrize("likelihood", ["zinb", "gaussian"])

@@ -13,8 +13,8 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 import semst
+from semst.partitions._settled import unsettled
 from semst.tl import _domains
-from semst.tl._settled import unsettled
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -175,7 +175,7 @@ def test_most_spots_without_semantics_are_told(original, caplog, bare, tells):
 
 
 def test_interrupted_training_leaves_the_object_alone(original, monkeypatch):
-    import semst.tl._train_whole as train_module
+    import semst.training._train_whole as train_module
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

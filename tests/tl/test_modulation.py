@@ -15,14 +15,16 @@ import semst
 from semst.nn import Plan
 from semst.nn._modulation import Modulation
 from semst.nn._processes import ALONE
-from semst.pp import _sample
 from semst.pp._graphs import spatial_graph
 from semst.pp._pool import Pooling, pool
-from semst.tl import _modulation, _tissue_tiles, _train_tiles, _train_whole, _workers
-from semst.tl._modulation import Collected, InTiles, Pooled, Smoother, influence, pooling_of
-from semst.tl._recipe import DEFAULT, View
-from semst.tl._sections import Tissue, _smooth
-from semst.tl._train import train
+from semst.tl import _modulation
+from semst.tl._modulation import Smoother, influence
+from semst.tl._pooled import Pooled, pooling_of
+from semst.training import _train_tiles, _train_whole, _workers
+from semst.training._modulated import Collected, InTiles
+from semst.training._recipe import DEFAULT, View
+from semst.training._sections import Tissue, _smooth
+from semst.training._train import train
 
 RECIPE = replace(DEFAULT, views=(View("log", 1), View("sqrt", 2), View("log10k", 2)), plan=Plan(epochs=20))
 FEW = {"epochs": 4, "progress": False}
@@ -64,12 +66,10 @@ def test_tiles_are_put_together():
     assert whole.constant_beta == pytest.approx(6**0.5)
 
 
-def test_large_tissue_is_told_what_small_is_told(table, monkeypatch):
+def test_large_tissue_is_told_what_small_is_told(table, large_above, monkeypatch):
     options = {"n_clusters": 4, "copy": True, "progress": False}
     whole = semst.tl.cluster(table, **options)
-    monkeypatch.setattr(_sample, "ENOUGH", 200)
-    monkeypatch.setattr(_tissue_tiles, "ENOUGH", 200)
-    monkeypatch.setattr(_tissue_tiles, "TILE", 150)
+    large_above(200, tile=150)
     tiled = semst.tl.cluster(table, **options)
     for name in ("semst_alpha", "semst_beta"):
         assert spearmanr(whole.obs[name], tiled.obs[name]).statistic > 0.5

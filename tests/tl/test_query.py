@@ -152,6 +152,29 @@ def test_missing_vectors_are_made_announced_and_kept(bare, asked, caplog):
     np.testing.assert_array_equal(scores(adata, "myelin"), scores(asked[0], "myelin"))
 
 
+def test_what_semst_did_not_write_is_not_replaced(tissue):
+    adata = tissue.copy()
+    adata.uns["neighbors"] = {"params": {"n_neighbors": 15}}
+    adata.obs["expert_MBP"] = 1.0
+    with pytest.raises(ValueError, match=r"take the place of uns\['neighbors'\], which is no earlier result of semst"):
+        query(adata, "MBP", key_added="neighbors", **FEW)
+    with pytest.raises(ValueError, match=r"take the place of obs\['expert_MBP'\]"):
+        query(adata, "MBP", key_added="expert", **FEW)
+    assert adata.uns["neighbors"] == {"params": {"n_neighbors": 15}}
+    assert (adata.obs["expert_MBP"] == 1).all()
+
+
+@pytest.mark.parametrize("key", ["query", "mine"])
+def test_the_same_can_be_asked_again(tissue, key):
+    adata = tissue.copy()
+    query(adata, "MBP", key_added=key, **FEW)
+    query(adata, ["MBP", "PLP1"], key_added=key, **FEW)
+    assert set(adata.uns[key]) == {"MBP", "PLP1"}
+    del adata.uns["query" if key == "query" else "gene_semantics"]  # as anndata.concat does
+    query(adata, "MBP", key_added=key, **FEW)
+    assert "MBP" in adata.uns[key]
+
+
 def test_earlier_queries_stay(tissue):
     adata = tissue.copy()
     query(adata, MYELIN, **FEW)

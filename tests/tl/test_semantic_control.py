@@ -158,7 +158,7 @@ def test_held_out_counts_worked_out_by_hand():
 
 def test_domains_of_noise_explain_nothing_that_was_not_seen():
     """The measure of tl.cluster, which learns from what it judges, is fooled by few molecules of many genes."""
-    from semst.tl._consensus import explained
+    from semst.partitions._judges import explained
 
     rng = np.random.default_rng(0)
     training, unseen = deal(sparse.csr_matrix(rng.poisson(0.2, (200, 500)).astype(np.float32)), 0.1, generator=rng)
@@ -544,3 +544,17 @@ def _assert_same(adata, before, *, but=None):
     for name in ("obsm", "varm"):
         for key in getattr(before, name):
             np.testing.assert_array_equal(getattr(adata, name)[key], getattr(before, name)[key])
+
+
+def test_what_semst_did_not_write_is_not_replaced(tissue):
+    adata = tissue.copy()
+    adata.uns["notes"] = {"by": "me"}
+    with pytest.raises(ValueError, match=r"take the place of uns\['notes'\], which is no earlier result of semst"):
+        semantic_control(adata, key_added="notes", **FEW)
+    assert adata.uns["notes"] == {"by": "me"}
+
+
+def test_it_can_be_run_again(controlled, seen):
+    adata = controlled.copy()
+    semantic_control(adata, **FEW)
+    assert "runs" in adata.uns["semantic_control"]

@@ -15,8 +15,8 @@ import semst
 from semst._problems import InputError, Problems
 from semst.nn._fit import TERMS
 from semst.nn._processes import ALONE, Processes
-from semst.tl._device import pick_device
-from semst.tl._processes import join, rank, share_out
+from semst.training._device import pick_device
+from semst.training._processes import join, rank, share_out
 
 SCRIPT = Path(__file__).with_name("together.py")
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

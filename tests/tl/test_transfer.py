@@ -249,7 +249,7 @@ def test_spatialdata_is_labelled_in_its_table(model, other, labelled, as_spatial
 
 def test_tiles_of_a_large_tissue_give_nearly_what_the_whole_gives(model, other, labelled, monkeypatch):
     import semst.model._new_tissue as new_tissue
-    import semst.tl._tissue_tiles as tissue_tiles
+    import semst.training._tissue_tiles as tissue_tiles
 
     monkeypatch.setattr(new_tissue, "is_large", lambda _: True)
     monkeypatch.setattr(tissue_tiles, "TILE", 250)

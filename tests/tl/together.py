@@ -13,15 +13,15 @@ import numpy as np
 
 import semst
 from semst.pp import _sample
-from semst.tl import _tissue_tiles
-from semst.tl._processes import rank
+from semst.training import _tissue_tiles
+from semst.training._processes import rank
 
 LARGE, TILE = 600, 150
 
 
 def main() -> None:
     tissue, out = ad.read_h5ad(sys.argv[1]), Path(sys.argv[2])
-    _sample.ENOUGH = _tissue_tiles.ENOUGH = LARGE
+    _sample.ENOUGH = LARGE
     _tissue_tiles.TILE = TILE
     seed = rank() if "--alone-in-options" in sys.argv else 0
     checkpoint = out / "checkpoint" if "--checkpoint" in sys.argv else None

@@ -18,7 +18,7 @@ def run_cluster(arguments: argparse.Namespace) -> None:
 
     Of several processes that torchrun started the first one writes.
     """
-    from semst.tl._processes import rank
+    from semst.training._processes import rank
 
     kind = find_format(arguments.input)
     if rank() > 0:

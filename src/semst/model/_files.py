@@ -16,7 +16,7 @@ from semst.model._genes import Panel
 from semst.model._kept import Kept, Meaning
 from semst.model._profiles import Profiles
 from semst.model._reading import Reading
-from semst.tl._recipe import View
+from semst.training._recipe import View
 
 if TYPE_CHECKING:
     import os

@@ -14,7 +14,7 @@ from semst.nn._fit import latent
 from semst.nn._tiles import halo, part
 from semst.pp._graphs import expression_graph
 from semst.pp._slices import less_mean
-from semst.tl._sections import GRAPH_COMPONENTS, rings
+from semst.training._sections import GRAPH_COMPONENTS, rings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from semst.model._genes import Overlap
     from semst.model._kept import Kept, Meaning
-    from semst.tl._sections import Tissue
+    from semst.training._sections import Tissue
 
 
 def latents(

@@ -9,7 +9,7 @@ from semst._keys import CLUSTER, SPATIAL, ClusterKeys
 from semst._problems import Problems
 from semst._results import Data, check_key, target
 from semst.model._files import read_model, write_model
-from semst.model._kept import Kept, keep
+from semst.model._keep import keep
 from semst.model._latents import latents
 from semst.model._new_tissue import prepare
 from semst.tl._checks import ClusterOptions
@@ -19,6 +19,8 @@ from semst.tl._run import run
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
+
+    from semst.model._kept import Kept
 
 _NOT_OPTIONS = {"data", "table_key", "progress", "checkpoint", "copy"}
 

@@ -10,15 +10,16 @@ import numpy as np
 
 from semst._inputs import check_names, find_table, read_coordinates, read_counts
 from semst._problems import Problems, counted, listed
-from semst.pp._compute_semantics import SemanticsOptions, compute_gene_semantics
+from semst.pp._compute_semantics import compute_gene_semantics
 from semst.pp._gene_semantics import written_params
 from semst.pp._graphs import spatial_graph
 from semst.pp._sample import is_large
+from semst.pp._semantics_options import SemanticsOptions
 from semst.pp._slices import side_by_side
 from semst.tl._checks import _check_graph, read_slices
-from semst.tl._device import pick_device
-from semst.tl._sections import Tissue
-from semst.tl._tissue_tiles import dealt
+from semst.training._device import pick_device
+from semst.training._sections import Tissue
+from semst.training._tissue_tiles import dealt
 
 if TYPE_CHECKING:
     import torch

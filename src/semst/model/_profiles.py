@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from semst.model._genes import Overlap
     from semst.model._reading import Reading
-    from semst.tl._sections import Tissue
+    from semst.training._sections import Tissue
 
 _CHUNK = 2048  # spots whose smoothed genes are dense at a time
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from semst.model._genes import Overlap
-    from semst.tl._recipe import Recipe
-    from semst.tl._sections import Tissue
+    from semst.training._recipe import Recipe
+    from semst.training._sections import Tissue
 
 
 # Labels from half and from a tenth of the genes of a slice agree most with those from all of them (see

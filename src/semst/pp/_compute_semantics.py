@@ -6,20 +6,21 @@ import logging
 import os
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from semst._inputs import check_names, read_counts
-from semst._problems import Problems, counted, is_whole, listed
+from semst._problems import Problems, counted, listed
 from semst._provenance import versions
-from semst.pp._pool import Weights, pool
+from semst.pp._pool import pool
 from semst.pp._prompts import N_TOP, default_min_spots, prompts
 from semst.pp._semantic_source import choose_source, nothing_known, open_encoder
+from semst.pp._semantics_options import SemanticsOptions
 from semst.semantics._cache import encode_cached
 from semst.semantics._encoders import MINILM, Encoder
 from semst.semantics._match import Match, match_symbols
-from semst.semantics._resolve import Species, resolve_genes
+from semst.semantics._resolve import resolve_genes
 from semst.semantics._vectors import center_vectors
 
 if TYPE_CHECKING:
@@ -27,64 +28,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy import sparse
 
-    from semst.semantics._user_table import TextSource, VectorSource
 
 logger = logging.getLogger("semst")
 
 _FEW = 0.5  # of the names: where fewer are recognised they are likely to be no gene symbols
 
-Mode: TypeAlias = Literal["genes", "spots"]
 WHERE = "semst.pp.gene_semantics"
-
-
-@dataclass(frozen=True, kw_only=True)
-class SemanticsOptions:
-    """The choices of :func:`semst.pp.gene_semantics`, which documents them."""
-
-    mode: Mode = "genes"
-    vectors: VectorSource | None = None
-    encoder: Encoder | str | os.PathLike[str] | None = None
-    gene_text: TextSource | None = None
-    species: Species | None = None
-    layer: str | None = None
-    weights: Weights = "lognorm"
-    n_top: int | None = None
-    min_spots: int | None = None
-    cache_dir: str | os.PathLike[str] | None = None
-    progress: bool = True
-
-    def faults(self) -> list[str]:
-        """Name values that do not exist, and choices that do not go together."""
-        faults = []
-        for name, value, allowed in (
-            ("mode", self.mode, get_args(Mode)),
-            ("weights", self.weights, get_args(Weights)),
-            ("species", self.species, get_args(Species)),
-        ):
-            if value not in allowed and (name, value) != ("species", None):
-                faults.append(f"{name} must be one of {listed(allowed)}, got {value!r}.")
-        for name, number in (("n_top", self.n_top), ("min_spots", self.min_spots)):
-            if number is not None and not is_whole(number, least=1):
-                faults.append(f"{name} must be a whole number of at least 1, got {number!r}.")
-        return faults + (self._faults_of_spots() if self.mode == "spots" else self._faults_of_genes())
-
-    def _faults_of_spots(self) -> list[str]:
-        given = {
-            "vectors": self.vectors is not None,
-            "gene_text": self.gene_text is not None,
-            "weights": self.weights != "lognorm",
-        }
-        return [f"{name} only applies to mode='genes'; leave it out." for name, wrong in given.items() if wrong]
-
-    def _faults_of_genes(self) -> list[str]:
-        faults = []
-        if self.min_spots is not None:
-            faults.append("min_spots only applies to mode='spots'; leave it out.")
-        if self.vectors is not None and self.encoder is not None:
-            faults.append("give either vectors or an encoder, not both.")
-        if self.gene_text is not None and self.encoder is None:
-            faults.append("gene_text needs an encoder that reads it: `encoder=semst.semantics.SentenceEncoder()`.")
-        return faults
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from semst._inputs import find_table
 from semst._keys import IN_SEMANTICS, SEMANTICS, SemanticsKeys
 from semst._problems import Problems
-from semst._results import Data, check_key, check_writable, target
-from semst.pp._compute_semantics import WHERE, Mode, SemanticsOptions, SemanticsResult, compute_gene_semantics
+from semst._results import Data, check_key, check_untaken, check_writable, target
+from semst.pp._compute_semantics import WHERE, SemanticsResult, compute_gene_semantics
+from semst.pp._semantics_options import Mode, SemanticsOptions
 
 if TYPE_CHECKING:
     import os
@@ -123,9 +124,10 @@ def gene_semantics(
     KeyError
         If the table, the layer, the key in ``varm`` or a file is missing.
     ValueError
-        If an argument has no such value or does not go with ``mode``; if names are duplicated, the table is empty, or a
-        spot has no counts; if counts are negative, NaN, infinite, or not whole where raw counts are needed; if the
-        vectors or texts cannot be used; if not a single gene is recognised.
+        If an argument has no such value or does not go with ``mode``; if ``key_added`` names what semst did not write;
+        if names are duplicated, the table is empty, or a spot has no counts; if counts are negative, NaN, infinite, or
+        not whole where raw counts are needed; if the vectors or texts cannot be used; if not a single gene is
+        recognised.
     OSError
         If a model cannot be loaded, or the cache cannot be written.
 
@@ -172,6 +174,7 @@ def gene_semantics(
     table = find_table(data, table_key=table_key, where=WHERE)
     problems = Problems(WHERE)
     check_key(key_added, problems)
+    _check_untaken(table, key_added, problems)
     check_writable(table, problems, copy=copy)
     options = SemanticsOptions(
         mode=mode,
@@ -192,6 +195,19 @@ def gene_semantics(
     return written if copy else None
 
 
+def _check_untaken(table: AnnData, key: object, problems: Problems) -> None:
+    """Note a name that something else has; of our own name all is ours, also where ``uns`` is lost."""
+    if not isinstance(key, str):
+        return  # noted elsewhere
+    keys = SemanticsKeys(key)
+    stored = table.uns.get(keys.uns)
+    if not (isinstance(stored, Mapping) and {IN_SEMANTICS.params, IN_SEMANTICS.coverage} <= set(stored)):
+        own = key == SEMANTICS.base
+        check_untaken(
+            table, key, [("uns", keys.uns), *([] if own else [("obsm", keys.obsm), ("varm", keys.varm)])], problems
+        )
+
+
 def written_params(table: AnnData, key: str) -> dict[str, Any]:
     """Read the parameters under which the semantics of that name were made; empty where nobody wrote them."""
     stored = table.uns.get(SemanticsKeys(key).uns)
@@ -210,7 +226,7 @@ def write_semantics(table: AnnData, result: SemanticsResult, *, key: str = SEMAN
         del table.varm[keys.varm]
     written: dict[str, Any] = {
         IN_SEMANTICS.params: result.params,
-        "coverage": result.coverage,
+        IN_SEMANTICS.coverage: result.coverage,
         "versions": result.versions,
     }
     if result.center is not None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from semst._problems import Problems
-    from semst.pp._compute_semantics import SemanticsOptions
+    from semst.pp._semantics_options import SemanticsOptions
     from semst.semantics._encoders import Encoder
     from semst.semantics._resolve import Species
     from semst.semantics._user_table import VectorSource

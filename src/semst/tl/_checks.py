@@ -13,10 +13,9 @@ from scipy import sparse
 from semst._inputs import check_names, read_coordinates, read_counts
 from semst._keys import CLUSTER, SEMANTICS, SPATIAL, ClusterKeys
 from semst._problems import Problems, counted, listed
-from semst._results import check_key
-from semst.tl._partition import Partition
-from semst.tl._recipe import Preset
+from semst._results import check_key, check_untaken
 from semst.tl._write import is_result
+from semst.training._recipe import Partition, Preset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -167,16 +166,11 @@ def check_free(
     keys = ClusterKeys(key)
     if is_result(table.uns.get(keys.uns)):
         return
-    there = [f"uns[{keys.uns!r}]"] if keys.uns in table.uns else []
+    places = [("uns", keys.uns)]
     # Of our own name the rest is ours too, also where uns is lost, as `anndata.concat` leaves it.
     if key != CLUSTER.base:
-        there += [f"obs[{name!r}]" for name in (keys.obs, keys.confidence) if name in table.obs]
-        there += [f"obsm[{keys.obsm!r}]"] if latent and keys.obsm in table.obsm else []
-    if there:
-        problems.add(
-            f"key_added={key!r} would take the place of {' and '.join(there)}, which is no earlier result of semst; "
-            "choose another name, or delete that first if it may go."
-        )
+        places += [("obs", keys.obs), ("obs", keys.confidence), *([("obsm", keys.obsm)] if latent else [])]
+    check_untaken(table, key, places, problems)
 
 
 def _semantics(table: AnnData, key: str | None, problems: Problems) -> NDArray[np.float32] | None:

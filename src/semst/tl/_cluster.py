@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
     from semst._results import Data
     from semst.nn import Convolution, Likelihood
-    from semst.tl._partition import Partition
-    from semst.tl._recipe import Preset
+    from semst.training._recipe import Partition, Preset
 
 
 def cluster(

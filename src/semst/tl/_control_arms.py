@@ -12,14 +12,14 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from semst.metrics import agreement, chaos, pas
+from semst.partitions._majority import majority
+from semst.partitions._members import members
+from semst.partitions._select import choose
+from semst.partitions._settled import unsettled
+from semst.partitions._similarity import indicator, similarity
 from semst.pp._graphs import widen
-from semst.tl._consensus import majority
-from semst.tl._members import members
-from semst.tl._sections import Tissue, choose_genes
-from semst.tl._select import choose
-from semst.tl._settled import unsettled
-from semst.tl._similarity import indicator, similarity
-from semst.tl._train import train
+from semst.training._sections import Tissue, choose_genes
+from semst.training._train import train
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from semst.pp._pool import Pooling
-    from semst.tl._recipe import Recipe
+    from semst.training._recipe import Recipe
 
 ARMS = ("semantics", "permuted", "none")
 _COLUMNS = ("arm", "seed", "stability", "agreement", "held_out", "pas", "chaos", "ari")
@@ -159,7 +159,7 @@ def explained_unseen(labels: NDArray[np.int64], training: sparse.csr_matrix, uns
 
     with :math:`h_{dj}` the unseen molecules of gene :math:`j` in domain :math:`d`, :math:`N` all of them, and the
     shares :math:`p_{dj}`, :math:`p_j` of the gene in the domain and in the whole tissue, learnt from the molecules that
-    were seen. :func:`semst.tl._consensus.explained` learns and judges on the same molecules: on few of them, which
+    were seen. :func:`semst.partitions._judges.explained` learns and judges on the same molecules: on few of them, which
     those held out are, it would praise noise.
 
     Parameters

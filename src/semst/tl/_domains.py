@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from semst.partitions._consensus import agreement
+from semst.partitions._members import members
+from semst.partitions._refine import refine
+from semst.partitions._select import Bench, choose, judge, tightest
+from semst.partitions._settled import unsettled
+from semst.partitions._stability import stability
 from semst.pp._graphs import widen
-from semst.tl._consensus import agreement
-from semst.tl._members import members
-from semst.tl._refine import refine
-from semst.tl._select import Bench, choose, judge, tightest
-from semst.tl._settled import unsettled
-from semst.tl._stability import stability
 from semst.tl._write import by_size
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from semst.partitions._stability import Stability
     from semst.tl._checks import ClusterOptions
-    from semst.tl._recipe import Recipe
-    from semst.tl._sections import Tissue
-    from semst.tl._stability import Stability
-    from semst.tl._trained import Trained
+    from semst.training._recipe import Recipe
+    from semst.training._sections import Tissue
+    from semst.training._trained import Trained
 
 logger = logging.getLogger("semst")
 

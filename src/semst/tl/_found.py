@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from semst.pp._compute_semantics import SemanticsResult
-    from semst.tl._recipe import Recipe
-    from semst.tl._sections import Tissue
-    from semst.tl._trained import Trained
+    from semst.training._recipe import Recipe
+    from semst.training._sections import Tissue
+    from semst.training._trained import Trained
 
 
 @dataclass(frozen=True)

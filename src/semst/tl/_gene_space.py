@@ -10,8 +10,9 @@ import numpy as np
 
 from semst._keys import SEMANTICS, SemanticsKeys
 from semst._problems import Problems, listed
-from semst.pp._compute_semantics import SemanticsOptions, SemanticsResult, compute_gene_semantics
+from semst.pp._compute_semantics import SemanticsResult, compute_gene_semantics
 from semst.pp._gene_semantics import written_params
+from semst.pp._semantics_options import SemanticsOptions
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -2,211 +2,29 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from scipy import sparse
 
 from semst._keys import IN_MODULATION
 from semst.nn import normalised_adjacency
-from semst.nn._modulation import Modulation, modulation
-from semst.pp._gene_semantics import written_params
-from semst.pp._pool import Pooling
+from semst.partitions._similarity import indicator
 from semst.pp._slices import centred
-from semst.tl._sections import rings
-from semst.tl._similarity import indicator
+from semst.training._sections import rings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from anndata import AnnData
     from numpy.typing import NDArray
 
-    from semst.nn import Section, SemSTNetwork
-    from semst.nn._network import Encoding
-    from semst.nn._processes import Processes
-    from semst.pp._compute_semantics import SemanticsResult
-    from semst.tl._sections import Tissue
+    from semst.tl._pooled import Pooled
+    from semst.training._modulated import Modulated
+    from semst.training._sections import Tissue
 
 TOP_GENES = 20
 _CHUNK = 1024  # spots whose products with all genes are in memory at a time
-_LOOKED_AT = 200  # spots whose vectors are pooled again, to see whether they belong to the vectors of the genes
-
-
-@dataclass(frozen=True)
-class Modulated:
-    """The modulation of all networks together.
-
-    Parameters
-    ----------
-    alpha, beta, size
-        ``(n,)`` float32: root mean square over views of what :func:`semst.nn._modulation.modulation` measures.
-    constant_alpha, constant_beta
-        The same for the part that all spots have in common.
-    gradients
-        By number of rings, ``(n, m)`` float32: derivative of ``size ** 2`` by the semantics that the views with so many
-        rings read.
-    """
-
-    alpha: NDArray[np.float32]
-    beta: NDArray[np.float32]
-    size: NDArray[np.float32]
-    constant_alpha: float
-    constant_beta: float
-    gradients: dict[int, NDArray[np.float32]]
-
-
-def seen_in(network: SemSTNetwork, section: Section, encoding: Encoding) -> Modulation | None:
-    """Look at what the FSM of a network does to what its branches gave; None without semantics."""
-    if network.fsm is None or section.semantics is None:
-        return None
-    both = torch.cat([encoding.spatial_view, encoding.expression_view], dim=1)
-    return modulation(network.fsm, both, section.semantics)
-
-
-class InTiles:
-    """Takes up what one network does in the tiles of a tissue.
-
-    The part that all spots have in common is told from the spots of a tile, which come from all over the tissue.
-
-    Parameters
-    ----------
-    n_spots
-        Of the whole tissue.
-    n_features
-        Semantic features.
-    """
-
-    def __init__(self, n_spots: int, n_features: int) -> None:
-        self._sizes, self._gradient = torch.zeros(n_spots, 3), torch.zeros(n_spots, n_features)
-        self._constants = torch.zeros(2)
-
-    def add(self, spots: NDArray[np.int64], seen: Modulation) -> None:
-        """Take up a tile."""
-        self._sizes[spots] = torch.stack([seen.alpha, seen.beta, seen.size], dim=1).cpu()
-        self._gradient[spots] = seen.gradient.cpu()
-        squares = torch.tensor([seen.constant_alpha, seen.constant_beta]).square()
-        self._constants += squares * len(spots) / len(self._sizes)
-
-    def whole(self, processes: Processes) -> Modulation:
-        """Give what the network does in the tiles that all processes took up."""
-        for values in (self._sizes, self._gradient, self._constants):
-            processes.add_up(values)
-        alpha, beta, size = self._sizes.unbind(dim=1)
-        constant_alpha, constant_beta = self._constants.sqrt().tolist()
-        return Modulation(alpha, beta, size, self._gradient, constant_alpha, constant_beta)
-
-
-@dataclass
-class Collected:
-    """Takes up the modulation of one network after the other, and keeps none of them."""
-
-    views: int = 0
-    squares: dict[str, Any] = field(default_factory=lambda: defaultdict(float))
-    gradients: dict[int, NDArray[np.float32]] = field(default_factory=dict)
-
-    def add(self, seen: Modulation, *, rings: int) -> None:
-        """Take up what a network with so many rings does."""
-        self.views += 1
-        for name in ("alpha", "beta", "size"):
-            self.squares[name] = self.squares[name] + np.square(getattr(seen, name).cpu().numpy(), dtype=np.float64)
-        for name in ("constant_alpha", "constant_beta"):
-            self.squares[name] += getattr(seen, name) ** 2
-        gradient = seen.gradient.float().cpu().numpy()
-        if rings in self.gradients:
-            self.gradients[rings] += gradient
-        else:
-            self.gradients[rings] = gradient.copy()
-
-    def mean(self) -> Modulated | None:
-        """Give the mean over networks; None where none has semantics."""
-        if not self.views:
-            return None
-        roots: dict[str, Any] = {name: np.sqrt(square / self.views) for name, square in self.squares.items()}
-        return Modulated(
-            **{name: roots[name].astype(np.float32) for name in ("alpha", "beta", "size")},
-            constant_alpha=float(roots["constant_alpha"]),
-            constant_beta=float(roots["constant_beta"]),
-            gradients={rings: gradient / np.float32(self.views) for rings, gradient in self.gradients.items()},
-        )
-
-
-@dataclass(frozen=True)
-class Pooled:
-    """How the semantics of spots were made from those of genes.
-
-    Parameters
-    ----------
-    counts
-        ``(n, g)`` float32 CSR: of which the spots' vectors were made.
-    pooling
-        Vectors of the genes, and the way from one to the other.
-    """
-
-    counts: sparse.csr_matrix
-    pooling: Pooling
-
-    @property
-    def vectors(self) -> NDArray[np.float32]:
-        """``(g, m)`` of the genes."""
-        return self.pooling.vectors
-
-    def again(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Make the vectors of some spots again."""
-        chosen: Any = self.counts
-        return self.pooling.of_spots(chosen[rows])
-
-    def shares(self, rows: NDArray[np.int64]) -> sparse.csr_matrix:
-        """Share of each gene in the vectors of some spots: ``(len(rows), g)`` CSR."""
-        chosen: Any = self.counts
-        return self.pooling.shares(chosen[rows])
-
-
-def pooling_of(
-    table: AnnData,
-    counts: sparse.csr_matrix,
-    semantics: NDArray[np.float32],
-    *,
-    key: str,
-    layer: str | None,
-    fresh: SemanticsResult | None,
-) -> Pooled | str:
-    """Find out how the semantics of the spots were made, or say in words why that cannot be told.
-
-    Parameters
-    ----------
-    table
-        With what :func:`semst.pp.gene_semantics` wrote, unless ``fresh`` is what it would write.
-    counts
-        ``(n, g)`` CSR of ``layer``.
-    semantics
-        ``(n, m)`` of the spots.
-    key
-        Of ``obsm``, ``varm`` and ``uns``.
-    layer
-        Where ``counts`` come from.
-    fresh
-        Semantics that were made just now.
-    """
-    params = fresh.params if fresh is not None else written_params(table, key)
-    vectors = fresh.gene_vectors if fresh is not None else table.varm.get(key)
-    if vectors is None or params.get("mode") != "genes":
-        return f"obsm[{key!r}] was not made from vectors of genes by semst.pp.gene_semantics(mode='genes')"
-    source = params.get("layer")
-    if source != layer:
-        matrix = table.X if source is None else table.layers.get(source)
-        if matrix is None:
-            return f"the counts that obsm[{key!r}] was made from are gone"
-        counts = sparse.csr_matrix(matrix, dtype=np.float32)
-    found = Pooled(counts, Pooling.of(np.asarray(vectors, dtype=np.float32), params))
-    rows = np.unique(np.linspace(0, len(semantics) - 1, _LOOKED_AT).astype(np.int64))
-    again = found.again(rows) if found.vectors.shape[1] == semantics.shape[1] else None
-    if again is None or not np.allclose(again, semantics[rows], rtol=1e-3, atol=1e-3 * np.abs(again).max()):
-        return f"obsm[{key!r}] is no longer what varm[{key!r}] and the counts give; genes may have been filtered since"
-    return found
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from semst._inputs import check_names, find_table, read_coordinates, read_counts
 from semst._keys import IN_QUERY, QUERY, SEMANTICS, SPATIAL, QueryKeys
 from semst._problems import Problems
 from semst._provenance import versions
-from semst._results import actualise, check_key
+from semst._results import actualise, check_key, check_untaken
 from semst.pp._gene_semantics import write_semantics
 from semst.pp._graphs import spatial_graph
 from semst.semantics._words import word_space
@@ -23,6 +24,7 @@ from semst.tl._relative import relative_expression
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable
 
     from anndata import AnnData
     from spatialdata import SpatialData
@@ -117,8 +119,8 @@ def query(
         If the table, the layer, the coordinates or the gene vectors are missing.
     ValueError
         If a query is empty or two have the same name; if none of its genes is in the table; if no gene has a vector; if
-        an argument is out of range; if counts are no raw counts; if the encoder is not the one that made the gene
-        vectors.
+        an argument is out of range; if ``key_added`` names what semst did not write; if counts are no raw counts; if
+        the encoder is not the one that made the gene vectors.
     OSError
         If the model cannot be loaded.
 
@@ -164,6 +166,8 @@ def query(
         problems.add("at least 2 spots are needed to compare them, got 1.")
     gene_names = [str(name) for name in table.var_names]
     questions = read_questions(queries, gene_names, problems)
+    if isinstance(key_added, str):
+        _check_untaken(table, QueryKeys(key_added), [question.name for question in questions], problems)
     counts = read_counts(table, problems, layer=layer)
     coordinates = None
     if smooth:
@@ -202,6 +206,21 @@ def query(
         _warn(each, found)
         tables.append(genes)
     return pd.concat(tables, ignore_index=True)
+
+
+def _check_untaken(table: AnnData, keys: QueryKeys, names: Iterable[str], problems: Problems) -> None:
+    """Note names that something else has; of our own name all is ours, also where ``uns`` is lost."""
+    stored = table.uns.get(keys.uns, {})
+    if not (isinstance(stored, Mapping) and all(_is_answer(each) for each in stored.values())):
+        check_untaken(table, keys.base, [("uns", keys.uns)], problems)
+        return
+    new = [name for name in names if name not in stored] if keys.base != QUERY.base else []
+    columns = [column for name in new for column in (keys.score(name), keys.p_value(name))]
+    check_untaken(table, keys.base, [("obs", column) for column in columns], problems)
+
+
+def _is_answer(stored: object) -> bool:
+    return isinstance(stored, Mapping) and {IN_QUERY.asked, IN_QUERY.genes} <= set(stored)
 
 
 def _genes(weighed: Weighed, found: Answer, gene_names: list[str], n_genes: int) -> pd.DataFrame:

@@ -11,22 +11,23 @@ from semst._inputs import find_table
 from semst._keys import IN_CLUSTER, SEMANTICS, ClusterKeys, ModulationKeys
 from semst._problems import Problems, listed
 from semst._results import Data, check_writable, target
-from semst.pp._compute_semantics import SemanticsOptions, SemanticsResult, compute_gene_semantics
+from semst.pp._compute_semantics import SemanticsResult, compute_gene_semantics
 from semst.pp._gene_semantics import write_semantics
 from semst.pp._graphs import spatial_graph
+from semst.pp._semantics_options import SemanticsOptions
 from semst.pp._slices import side_by_side
-from semst.tl._checkpoint import open_checkpoint
 from semst.tl._checks import ClusterOptions, check, check_free
-from semst.tl._device import pick_device
 from semst.tl._domains import find_domains
 from semst.tl._found import Found, semantics_params
 from semst.tl._modulation import facts as modulation_facts
-from semst.tl._modulation import pooling_of
-from semst.tl._processes import check_alike, join, share_out
-from semst.tl._recipe import recipe_for
-from semst.tl._sections import Tissue, choose_genes
-from semst.tl._train import train
+from semst.tl._pooled import pooling_of
+from semst.tl._same_run import check_alike, open_checkpoint
 from semst.tl._write import write_domains
+from semst.training._device import pick_device
+from semst.training._processes import join, share_out
+from semst.training._recipe import recipe_for
+from semst.training._sections import Tissue, choose_genes
+from semst.training._train import train
 
 if TYPE_CHECKING:
     import os
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 
     from semst.tl._checks import Checked
     from semst.tl._domains import Domains
-    from semst.tl._recipe import Recipe
-    from semst.tl._trained import Trained
+    from semst.training._recipe import Recipe
+    from semst.training._trained import Trained
 
 logger = logging.getLogger("semst")
 

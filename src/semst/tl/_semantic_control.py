@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from semst._inputs import find_table
-from semst._keys import CONTROL, IN_CONTROL, SEMANTICS, SPATIAL
+from semst._keys import CONTROL, IN_CONTROL, SEMANTICS, SPATIAL, ControlKeys
 from semst._problems import Problems, is_whole, listed
 from semst._provenance import versions
-from semst._results import Data, target
-from semst.pp._compute_semantics import SemanticsOptions, compute_gene_semantics
+from semst._results import Data, check_untaken, target
+from semst.pp._compute_semantics import compute_gene_semantics
 from semst.pp._gene_semantics import written_params
 from semst.pp._graphs import spatial_graph
 from semst.pp._pool import Pooling
+from semst.pp._semantics_options import SemanticsOptions
 from semst.tl._checks import ClusterOptions, check
 from semst.tl._control_arms import Setting, run_arms
 from semst.tl._control_verdict import differences, verdict
-from semst.tl._device import pick_device
-from semst.tl._recipe import recipe_for
+from semst.training._device import pick_device
+from semst.training._recipe import recipe_for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,7 +136,8 @@ def semantic_control(
     ValueError
         If an argument is out of its range; there are fewer than 11 spots, fewer than 10 genes with a vector, or fewer
         than 100 molecules to be held out; gene vectors are not finite, or were pooled from another layer; ``labels``
-        holds less than two labels; or what :func:`semst.tl.cluster` raises. ``data`` is as it was.
+        holds less than two labels; ``key_added`` names what semst did not write; or what :func:`semst.tl.cluster`
+        raises. ``data`` is as it was.
     FloatingPointError
         If training diverges; ``data`` is as it was.
 
@@ -204,6 +207,7 @@ def semantic_control(
     table = find_table(data, table_key=table_key, where=WHERE)
     problems = Problems(WHERE)
     options.check(problems)
+    _check_untaken(table, key_added, problems)
     chosen_device = pick_device(device, problems)
     reference = _read_labels(table, labels, problems)
     meaning = _read_meaning(table, options, problems)
@@ -229,7 +233,7 @@ def semantic_control(
     logger.info("%s", words)
 
     data, table = target(data, table, copy=copy)
-    table.uns[key_added] = {
+    table.uns[ControlKeys(key_added).uns] = {
         "params": options.params(),
         IN_CONTROL.runs: runs,
         "differences": differences(runs),
@@ -295,6 +299,16 @@ class ControlOptions:
     def params(self) -> dict[str, Any]:
         """Give the choices in a form that can be written to disk: what is None is left out."""
         return {name: value for name, value in vars(self).items() if value is not None}
+
+
+def _check_untaken(table: AnnData, key: object, problems: Problems) -> None:
+    """Note a name that something else has."""
+    if not isinstance(key, str):
+        return  # noted elsewhere
+    keys = ControlKeys(key)
+    stored = table.uns.get(keys.uns)
+    if not (isinstance(stored, Mapping) and {IN_CONTROL.runs, IN_CONTROL.verdict} <= set(stored)):
+        check_untaken(table, key, [("uns", keys.uns)], problems)
 
 
 def _read_labels(table: AnnData, key: str | None, problems: Problems) -> pd.Series | None:

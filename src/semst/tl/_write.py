@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
 
-    from semst.tl._trained import Trained
+    from semst.training._trained import Trained
 
 
 def by_size(labels: NDArray[np.int64]) -> NDArray[np.int64]:
