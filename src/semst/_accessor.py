@@ -15,23 +15,24 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+    from semst.model import SemST
     from semst.nn import Convolution, Likelihood
     from semst.pl._colors import Palette
-    from semst.pp._compute_semantics import Mode
     from semst.pp._pool import Weights
+    from semst.pp._semantics_options import Mode
     from semst.semantics import Encoder, Species
     from semst.semantics._user_table import TextSource, VectorSource
     from semst.semantics._vocabulary import VocabularySource
-    from semst.tl._partition import Partition
     from semst.tl._questions import Questions
-    from semst.tl._recipe import Preset
+    from semst.training._recipe import Partition, Preset
 
 
 @register_anndata_namespace("semst")
 class SemSTAccessor:
     """The functions of semst, called on the AnnData itself: ``adata.semst.cluster(n_clusters=7)``.
 
-    Methods take the arguments of the functions whose name they bear, but for those that only matter to SpatialData.
+    Methods take the arguments of the functions whose name they bear, but for those that only matter to SpatialData. The
+    pictures of queries, descriptions and controls, whose names are taken by what makes them, are in :mod:`semst.pl`.
 
     Parameters
     ----------
@@ -260,6 +261,38 @@ class SemSTAccessor:
             copy=copy,
         )
 
+    def transfer(
+        self,
+        model: SemST | str | os.PathLike[str],
+        *,
+        center: bool = True,
+        layer: str | None = None,
+        min_coverage: float = 0.1,
+        device: str = "auto",
+        spatial_key: str = SPATIAL.coordinates,
+        batch_key: str | None = None,
+        key_added: str = CLUSTER.base,
+        copy: bool = False,
+    ) -> AnnData | None:
+        """Find the domains of a trained model in this tissue, without training.
+
+        See :func:`semst.tl.transfer` for the arguments, what is written, and what is raised.
+        """
+        from semst.tl import transfer
+
+        return transfer(
+            model,
+            self._adata,
+            center=center,
+            layer=layer,
+            min_coverage=min_coverage,
+            device=device,
+            spatial_key=spatial_key,
+            batch_key=batch_key,
+            key_added=key_added,
+            copy=copy,
+        )
+
     def domains(
         self,
         *,
@@ -331,3 +364,21 @@ class SemSTAccessor:
             spatial_key=spatial_key,
             ax=ax,
         )
+
+    def stability(self, *, key: str = CLUSTER.base, ax: Axes | None = None) -> Axes:
+        """Draw how well two halves of the molecules reproduce each number of domains.
+
+        See :func:`semst.pl.stability` for the arguments, what is returned, and what is raised.
+        """
+        from semst.pl import stability
+
+        return stability(self._adata, key=key, ax=ax)
+
+    def training(self, *, key: str = CLUSTER.base, ax: Axes | None = None) -> Axes:
+        """Draw how the loss and each of its terms fell during the training.
+
+        See :func:`semst.pl.training` for the arguments, what is returned, and what is raised.
+        """
+        from semst.pl import training
+
+        return training(self._adata, key=key, ax=ax)
