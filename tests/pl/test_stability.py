@@ -19,12 +19,21 @@ def adata():
 def test_it_draws_the_mean_each_split_and_the_choice(adata):
     _, ax = plt.subplots()
     assert semst.pl.stability(adata, ax=ax) is ax
-    mean, first, second, chosen = ax.lines
+    mean, first, second, near, chosen = ax.lines
     np.testing.assert_allclose(mean.get_xydata(), [[2, 0.3], [3, 0.8], [4, 0.5]])
     np.testing.assert_allclose(first.get_ydata(), [0.2, 0.9, 0.6])
     np.testing.assert_allclose(second.get_ydata(), [0.4, 0.7, 0.4])
     np.testing.assert_allclose(chosen.get_xydata(), [[3, 0.8]])
+    assert near.get_xydata().size == 0
     assert [text.get_text() for text in ax.texts] == ["3 domains"]
+    plt.close()
+
+
+def test_numbers_that_another_split_might_have_preferred_are_marked(adata):
+    adata.uns["semst"]["stability"]["values"] = np.array([[0.2, 0.7], [0.9, 0.7], [0.6, 0.69]])
+    near = semst.pl.stability(adata).lines[-2]
+    np.testing.assert_allclose(near.get_xydata(), [[2, 0.45]])
+    assert near.get_markerfacecolor() == "white"
     plt.close()
 
 

@@ -12,6 +12,7 @@ from semst.pl._palette import PALETTE
 if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
     from spatialdata import SpatialData
 
 _WHERE = "semst.pl.stability"
@@ -38,8 +39,9 @@ def stability(
 
     Returns
     -------
-    The Axes: a line through the mean over splits of the molecules, a dot for each split, and the number that was taken.
-    Nothing is written.
+    The Axes: a line through the mean over splits of the molecules, a dot for each split, the number that was taken, and
+    a hollow circle for each other that another split might have preferred: one whose best split reaches the worst of
+    the number that was taken. Nothing is written.
 
     Raises
     ------
@@ -91,6 +93,8 @@ def stability(
     ax.plot(numbers, mean, color=PALETTE[0], linewidth=2)
     for split in values.T:
         ax.plot(numbers, split, ".", color=PALETTE[0], alpha=0.5, markersize=5)
+    near = _near_ties(values, numbers == chosen)
+    ax.plot(numbers[near], mean[near], "o", color=PALETTE[1], markersize=10, markerfacecolor="white", zorder=3)
     ax.plot(chosen, mean[numbers == chosen], "o", color=PALETTE[1], markersize=10, zorder=3)
     ax.annotate(
         f"{chosen} domains",
@@ -106,3 +110,9 @@ def stability(
     ax.margins(y=0.15)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
+
+
+def _near_ties(values: NDArray[np.float64], chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Tell which other rows ``(m, splits)`` reach, at their best, the worst of the chosen one."""
+    near: NDArray[np.bool_] = (values.max(axis=1) >= values[chosen].min()) & ~chosen
+    return near
