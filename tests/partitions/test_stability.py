@@ -7,6 +7,8 @@ from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 
 import semst
+from semst.partitions import _stability
+from semst.partitions._partition import NoPartitionError
 from semst.partitions._stability import Stability, _agreement, _split, stability
 from semst.pp._graphs import spatial_graph
 from semst.training._sections import Tissue
@@ -58,6 +60,24 @@ def test_agreement_is_between_the_two_lists_alone():
     a, b = np.array([0, 0, 1, 1, 2, 2]), np.array([0, 1, 2, 0, 1, 2])
     assert _agreement([a, a], [a]) == pytest.approx(1)
     assert _agreement([a], [b, b]) == _agreement([b], [a]) == pytest.approx(adjusted_rand_score(a, b))
+
+
+def test_a_number_that_no_cut_gives_agrees_with_nothing(tissue, monkeypatch):
+    few = Tissue(tissue.counts[:60], tissue.graph[:60, :60], None, tissue.genes)
+    plain = stability(few, partition="kmeans", random_state=1).values
+    cut = _stability.members
+
+    def fails(latents, recipe, n_clusters, *, random_state):
+        if n_clusters == 4:
+            message = "no resolution"
+            raise NoPartitionError(message)
+        return cut(latents, recipe, n_clusters, random_state=random_state)
+
+    monkeypatch.setattr(_stability, "members", fails)
+    curve = stability(few, partition="kmeans", random_state=1)
+    assert (curve.values[2] == 0).all()  # of 4, beside which 3 and 5 agree with it no more
+    assert (curve.values[[1, 3]] < plain[[1, 3]]).all()
+    np.testing.assert_array_equal(curve.values[0], plain[0])
 
 
 def test_the_smallest_of_tied_numbers_is_taken():

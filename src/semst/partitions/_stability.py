@@ -11,6 +11,7 @@ from scipy import sparse
 
 from semst.nn import normalised_adjacency
 from semst.partitions._members import members
+from semst.partitions._partition import NoPartitionError
 from semst.partitions._similarity import similarity
 from semst.pp._sample import is_large
 from semst.training._recipe import DEFAULT, View
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from semst.training._recipe import Partition
+    from semst.training._recipe import Partition, Recipe
     from semst.training._sections import Tissue
 
 _VIEWS = (View("log", 1), View("sqrt", 2))
@@ -67,7 +68,7 @@ def stability(tissue: Tissue, *, partition: Partition, random_state: int) -> Sta
         A(k, l) = \operatorname{mean} \mathrm{ARI}(P^{(1)}_k, P^{(2)}_l)
 
     with the mean over both orders of the halves, over views and over starts; :math:`A(2, 1) = 0`, since one group says
-    nothing about two.
+    nothing about two, and 0 with a number of groups that no cut gives, as may be with Leiden.
 
     Parameters
     ----------
@@ -93,8 +94,7 @@ def stability(tissue: Tissue, *, partition: Partition, random_state: int) -> Sta
     for _ in range(_SPLITS):
         halves = [_latents(half, random_state) for half in _split(tissue, generator)]
         first, second = (
-            {k: members(latents, recipe, k, random_state=random_state) for k in range(2, highest + 2)}
-            for latents in halves
+            {k: _cut(latents, recipe, k, random_state) for k in range(2, highest + 2)} for latents in halves
         )
         same = np.array([_agreement(first[k], second[k]) for k in numbers])
         more = np.array(
@@ -125,7 +125,19 @@ def _latents(half: Tissue, random_state: int) -> list[NDArray[np.float32]]:
     return latents
 
 
+def _cut(
+    latents: Sequence[NDArray[np.float32]], recipe: Recipe, n_clusters: int, random_state: int
+) -> Sequence[NDArray[np.integer[Any]]]:
+    """Cut the latents of a half into so many groups; no partitions where that cannot be done."""
+    try:
+        return members(latents, recipe, n_clusters, random_state=random_state)
+    except NoPartitionError:
+        return []
+
+
 def _agreement(partitions: Sequence[NDArray[np.integer[Any]]], others: Sequence[NDArray[np.integer[Any]]]) -> float:
-    """Mean adjusted Rand index of each partition with each of the others."""
+    """Mean adjusted Rand index of each partition with each of the others; 0 where there are none."""
     n = len(partitions)
+    if not n or not others:
+        return 0.0
     return float(similarity([*partitions, *others])[:n, n:].mean())
