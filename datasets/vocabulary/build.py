@@ -39,6 +39,12 @@ ORGANS = (
     *("kidney", "liver", "lung", "mouth", "muscle", "nerve", "nose", "ovary", "pancreas", "pituitary", "placenta"),
     *("prostate", "skin", "spinal cord", "testis", "thyroid", "uterus"),
 )
+PARTS = {  # of an organ, each with an organ of its own in ``terms.tsv``: "brain/cortex"
+    "brain": (
+        *("basal forebrain", "basal ganglia", "cerebellum", "cortex", "hindbrain", "hippocampus", "hypothalamus"),
+        *("midbrain", "olfactory bulb", "thalamus"),
+    ),
+}
 HERE = Path(__file__).parent
 OUTPUT = HERE.parents[1] / "src" / "semst" / "semantics" / "tables" / "vocabulary.npz"
 
@@ -61,17 +67,24 @@ def read_terms(path: Path) -> Terms:
     kinds = sorted(set(found.kinds) - set(KINDS))
     if kinds:
         problems.add(f"kinds must be among {listed(KINDS)}, got {listed(kinds)}.")
-    organs = sorted(set(found.organs) - set(ORGANS))
+    known = [*ORGANS, *(f"{organ}/{part}" for organ, parts in PARTS.items() for part in parts)]
+    organs = sorted(set(found.organs) - set(known))
     if organs:
-        problems.add(f"organs must be among {listed(ORGANS, limit=len(ORGANS))}, got {listed(organs)}.")
+        problems.add(f"organs must be among {listed(known, limit=len(known))}, got {listed(organs)}.")
     undefined = [term for term, text in zip(found.terms, found.definitions, strict=True) if not text.endswith(".")]
     if undefined:
         problems.add(f"every term needs a definition, a sentence with a full stop; {listed(undefined)} have none.")
     rows = list(zip(*found, strict=True))
-    if not kinds and rows != sorted(rows, key=lambda row: (row[2], KINDS.index(row[1]), row[0].casefold())):
+    if not kinds and rows != sorted(rows, key=_place):
         problems.add(f"terms must be sorted by organ, kind ({', '.join(KINDS)}) and term.")
     problems.raise_if_any()
     return found
+
+
+def _place(row: tuple[str, str, str, str]) -> tuple[str, int, str]:
+    """Give what a term is sorted by; the parts of an organ stand together."""
+    term, kind, organ, _ = row
+    return organ.split("/")[0], KINDS.index(kind), term.casefold()
 
 
 def embed(terms: Sequence[str], encode: Encode) -> NDArray[np.float32]:

@@ -111,6 +111,8 @@ def cortex(adata: ad.AnnData) -> None:
     overlap(adata, "semst")
     semst.tl.describe(adata, organs="brain")
     tell(adata, "semst")
+    semst.tl.describe(adata, organs="brain/cortex")
+    tell(adata, "semst")
     draw(adata, "semst", "cortex", size=130)
     semst.tl.describe(adata, vocabulary=CORTICAL)
     tell(adata, "semst")

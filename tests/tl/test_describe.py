@@ -361,11 +361,42 @@ def test_organs_keep_their_terms_and_those_of_all_organs(tissue):
     adata = tissue.copy()
     found = describe(adata, key="half", organs="brain")
     organ = dict(zip(known.terms, known.organs, strict=True))
-    assert {organ[term] for term in found["term"]} <= {"brain", "any"}
-    expected = sum(organ in {"brain", "any"} for organ in known.organs)
+    assert {organ[term].split("/")[0] for term in found["term"]} <= {"brain", "any"}
+    expected = sum(organ.split("/")[0] in {"brain", "any"} for organ in known.organs)
     assert adata.uns["half_description"]["params"]["n_terms"] == expected
     describe(adata, key="half", organs=("gut", "any"))
     assert not any("oligodendrocyte" in name for name in names(adata)["name"])
+
+
+def test_a_part_of_an_organ_leaves_out_its_other_parts(tissue):
+    known = semst.semantics.packaged_vocabulary()
+    allowed = {"brain/cortex", "brain", "any"}
+    adata = tissue.copy()
+    describe(adata, key="half", organs="brain/cortex")
+    params = adata.uns["half_description"]["params"]
+    assert params["n_terms"] == sum(organ in allowed for organ in known.organs)
+    assert list(params["organs"]) == ["brain/cortex"]
+    organ = dict(zip(known.terms, known.organs, strict=True))
+    assert organ["layer 4 excitatory neurons"] == "brain/cortex"
+    assert organ["thalamus"] == "brain/thalamus"
+    assert organ["myelinating oligodendrocytes"] == "brain"
+    with pytest.raises(ValueError, match="organs must be among .*'brain/cortex'.*got 'brain/cort'"):
+        describe(adata, key="half", organs="brain/cort")
+
+
+@pytest.mark.parametrize(
+    ("organ", "wanted", "found"),
+    [
+        ("brain", "brain", True),
+        ("brain/cortex", "brain", True),
+        ("brain", "brain/cortex", True),
+        ("brain/thalamus", "brain/cortex", False),
+        ("brainstem", "brain", False),
+        ("ear", "heart", False),
+    ],
+)
+def test_what_is_found_in_an_organ(organ, wanted, found):
+    assert module._within(organ, wanted) == found
 
 
 def test_own_terms(tissue):

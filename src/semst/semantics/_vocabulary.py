@@ -49,7 +49,8 @@ class Vocabulary:
         Kind of each: ``"cell type"``, ``"region"`` (a part of an organ), ``"structure"`` (what one would outline and
         name on a section, tumors included) or ``"process"``.
     organs
-        Where each belongs, such as ``"brain"`` or ``"immune"``; ``"any"`` if it is found all over the body.
+        Where each belongs, such as ``"brain"`` or ``"immune"``; with a slash if it belongs to one part alone, such as
+        ``"brain/cortex"``; ``"any"`` if it is found all over the body.
     definitions
         One sentence each: what it is made of or does, in the language of molecular biology.
     plain, asked, defined

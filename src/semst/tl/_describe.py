@@ -63,9 +63,10 @@ def describe(
         Key of ``obs`` with the domains: ``key_added`` of :func:`semst.tl.cluster`, or labels of your own; whole
         numbers are labels too, unless there are nearly as many as spots.
     organs
-        Organs whose terms may be used beside those found all over the body: ``"brain"``, ``("breast", "immune")``;
-        see :func:`semst.semantics.packaged_vocabulary`. You know what was on the slide, and fewer terms leave more
-        power to each. The default uses all.
+        Organs whose terms may be used beside those found all over the body: ``"brain"``, ``("breast", "immune")``; or a
+        part of one, ``"brain/cortex"``, which leaves out the terms of its other parts. You know what was on the slide:
+        say it as closely as you can, for the vectors do not tell neurons of one part from those of another. See
+        :func:`semst.semantics.packaged_vocabulary`. The default uses all.
     vocabulary
         Terms of your own: a sequence of str, a mapping of terms to kinds, or the path of a tab-separated file with the
         column ``term`` and, if you like, ``kind``, ``organ`` and ``definition``. The default is that of semst.
@@ -233,8 +234,13 @@ def _terms(vocabulary: VocabularySource | None, organs: str | Sequence[str] | No
     if unknown or not wanted:
         problems.add(f"organs must be among {listed(sorted(set(terms.organs)), limit=40)}, got {listed(wanted)}.")
         return terms
-    kept = [row for row in zip(*terms, strict=True) if row[2] in {*wanted, _EVERYWHERE}]
+    kept = [row for row in zip(*terms, strict=True) if row[2] == _EVERYWHERE or any(_within(row[2], w) for w in wanted)]
     return Terms(*zip(*kept, strict=True))
+
+
+def _within(organ: str, wanted: str) -> bool:
+    """Tell whether terms of an organ, or of a part of one, are found in another: ``"brain"`` in ``"brain/cortex"``."""
+    return f"{organ}/".startswith(f"{wanted}/") or f"{wanted}/".startswith(f"{organ}/")
 
 
 def _as_list(organs: str | Sequence[str]) -> list[str]:
