@@ -6,6 +6,7 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
+from semst.nn._processes import Processes, in_order
 from semst.partitions._members import members
 from semst.partitions._partition import PARTITIONS, NoPartitionError
 from semst.partitions._rules import partition_all, rule
@@ -92,3 +93,20 @@ def test_the_sample():
     np.testing.assert_array_equal(drawn, _sample.sample(50_000, 3))
     covered = np.concatenate([np.arange(50_001)[some] for some in _sample.chunks(50_001)])
     np.testing.assert_array_equal(covered, np.arange(50_001))
+
+
+@pytest.mark.usefixtures("large")
+def test_processes_share_the_latents_of_large_tissue(monkeypatch):
+    """Each of three cuts its own, and all get the partitions of one process in its order."""
+    recipe = Recipe(member_components=(2, 3), starts=1)
+    latents = [blobs(spread) for spread in (0.5, 1.0, 1.5, 2.0)]
+    alone = members(latents, recipe, 3, random_state=0)
+    found = []
+    monkeypatch.setattr(Processes, "gathered", lambda _, mine: found.append(mine) or mine)
+    for rank in range(3):
+        members(latents, recipe, 3, random_state=0, processes=Processes(rank, 3))
+    assert [len(mine) for mine in found] == [2, 1, 1]
+    together = [labels for cuts in in_order(found) for labels in cuts]
+    assert len(together) == len(alone) == 8
+    for one, other in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, TypeVar
 from torch import distributed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor, nn
 
-    _T = TypeVar("_T")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,20 @@ class Processes:
         things = [thing]
         distributed.broadcast_object_list(things, src=0)
         return things[0]
+
+    def gathered(self, found: Sequence[_T]) -> list[_T]:
+        """Give all processes what each found for its own pieces of work (:meth:`mine`), in the order of the pieces."""
+        if self.size == 1:
+            return list(found)
+        by_process: list[list[_T]] = [[] for _ in range(self.size)]
+        distributed.all_gather_object(by_process, list(found))
+        return in_order(by_process)
+
+
+def in_order(by_process: Sequence[Sequence[_T]]) -> list[_T]:
+    """Put what each process found for every ``len(by_process)``-th piece of work into the order of the pieces."""
+    n = sum(len(found) for found in by_process)
+    return [by_process[piece % len(by_process)][piece // len(by_process)] for piece in range(n)]
 
 
 ALONE = Processes()

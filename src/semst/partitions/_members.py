@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from semst.nn._processes import ALONE
 from semst.partitions._partition import PARTITIONS, NoPartitionError
 from semst.partitions._rules import rule
 from semst.pp._sample import chunks, is_large, sample
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from semst.nn._processes import Processes
     from semst.training._recipe import Recipe
 
     _Label = TypeVar("_Label", bound=np.integer[Any])
@@ -27,6 +29,7 @@ def members(
     n_clusters: int,
     *,
     random_state: int,
+    processes: Processes = ALONE,
 ) -> Sequence[NDArray[np.integer[Any]]]:
     """Cut every latent, at every number of components the recipe names.
 
@@ -40,6 +43,8 @@ def members(
         Groups in each partition.
     random_state
         Seed.
+    processes
+        Those that share the latents of large tissue; each of them calls this.
 
     Returns
     -------
@@ -52,7 +57,7 @@ def members(
         If no cut gives so many groups.
     """
     if is_large(len(latents[0])):
-        return _members_of_sample(latents, recipe, n_clusters, random_state=random_state)
+        return _members_of_sample(latents, recipe, n_clusters, random_state=random_state, processes=processes)
     points = [
         components[:, :width] if width else latent
         for latent in latents
@@ -88,6 +93,7 @@ def _members_of_sample(
     n_clusters: int,
     *,
     random_state: int,
+    processes: Processes,
 ) -> list[NDArray[np.int16]]:
     """Fit every partition on the same sample of spots, and assign all spots in one pass over each latent."""
     known = sample(len(latents[0]), random_state)
@@ -115,7 +121,9 @@ def _members_of_sample(
         return [*(_assign(latent, weights, offsets) if weights else []), *failed]
 
     with threadpool_limits(1), ThreadPoolExecutor(cores()) as executor:
-        return _those_that_came_about([labels for found in executor.map(cut, latents) for labels in found])
+        mine = executor.map(cut, [latents[number] for number in processes.mine(len(latents))])
+        cuts = processes.gathered(list(mine))
+    return _those_that_came_about([labels for found in cuts for labels in found])
 
 
 def _assign(

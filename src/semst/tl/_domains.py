@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from semst.nn._processes import ALONE
 from semst.partitions._consensus import agreement
 from semst.partitions._members import members
 from semst.partitions._refine import refine
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from semst.nn._processes import Processes
     from semst.partitions._stability import Stability
     from semst.tl._checks import ClusterOptions
     from semst.training._recipe import Recipe
@@ -63,8 +65,12 @@ class Domains:
     doubts: int
 
 
-def find_domains(trained: Trained, tissue: Tissue, recipe: Recipe, options: ClusterOptions) -> Domains:
+def find_domains(
+    trained: Trained, tissue: Tissue, recipe: Recipe, options: ClusterOptions, *, processes: Processes = ALONE
+) -> Domains:
     """Cut the latents of a tissue as the recipe and the options of :func:`semst.tl.cluster` say.
+
+    Several processes share the latents of large tissue; all of them find the same.
 
     Raises
     ------
@@ -79,7 +85,7 @@ def find_domains(trained: Trained, tissue: Tissue, recipe: Recipe, options: Clus
         n_clusters = curve.best
         logger.info("the most stable number of domains is %d; see semst.pl.stability.", n_clusters)
     with unsettled() as doubts:
-        partitions = members(trained.latents, recipe, n_clusters, random_state=random_state)
+        partitions = members(trained.latents, recipe, n_clusters, random_state=random_state, processes=processes)
         if curve is not None:
             _check_groups(partitions, n_clusters)
         bench = Bench.of(tissue.counts, tissue.graph, random_state=random_state, slices=tissue.slices)
