@@ -49,6 +49,17 @@ def test_a_page_runs_as_written(page, desk, capsys):
         exec(compile(code, f"{page}, cell {number + 1}", "exec"), namespace)
 
 
+def test_columns_of_queries_have_the_names_that_the_tutorial_gives_them():
+    """It needs tissue that is not here, so it is not run; the names of its columns follow from what it asks."""
+    from semst.tl._questions import own_name, short_name
+
+    text = (DOCS / "tutorials/ask-a-tissue.md").read_text(encoding="utf-8")
+    asked = {name for words in re.findall(r'"([^"\n]+)"', text) for name in (short_name(words), own_name(words))}
+    columns = {name.removesuffix("_pval") for name in re.findall(r"\bquery_(\w+)", text)}
+    assert len(columns) >= 4
+    assert columns <= asked
+
+
 def test_the_tutorial_leaves_what_it_promises(desk):
     text = (DOCS / "tutorials/five-minutes.md").read_text(encoding="utf-8")
     exec("\n".join(CELL.findall(text)), tutorial := {"__name__": "__main__"})

@@ -169,6 +169,7 @@ class QueryEntries:
     """Inside ``uns[QueryKeys.uns][name]``."""
 
     asked: str = "asked"  # str: words, or genes
+    order: str = "order"  # int: in which they were asked; files are sorted by name
     called: str = "called"  # str: the name as it was given, or the words
     read_as: str = "read_as"  # str: the terms nearest to the words, none for genes
     nearness: str = "nearness"  # float: cosine of the words with the nearest term, NaN for genes

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, TypeVar
 
 from semst._inputs import is_spatialdata
+from semst._keys import SPATIAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +46,7 @@ def check_untaken(
         Slots of the table, such as ``"obs"``, each with a name in it; those that an earlier result of the same verb has
         are left out.
     problems
-        Collects: what is there.
+        Collects: what is there, or that the name is meant for coordinates.
     argument
         That the user passes.
     """
@@ -55,6 +56,8 @@ def check_untaken(
             f"{argument}={key!r} would take the place of {' and '.join(there)}, which is no earlier result of semst; "
             "choose another name, or delete that first if it may go."
         )
+    elif key == SPATIAL.coordinates:
+        problems.add(f"{argument}={key!r} is the name of coordinates and images; choose another name.")
 
 
 def check_writable(table: AnnData, problems: Problems, *, copy: bool) -> None:

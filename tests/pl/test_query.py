@@ -231,6 +231,19 @@ def test_nothing_is_written(asked):
     assert set(asked.uns) == set(before.uns)
 
 
+def test_maps_stand_as_they_were_asked_also_after_reading(tmp_path):
+    adata = semst.datasets.simulated(n_spots=200, n_genes=200, n_domains=3, progress=False)
+    semst.tl.query(adata, {"zeta": ["MBP", "PLP1"], "alpha": ["SNAP25", "SYT1"]}, n_permutations=19)
+    semst.tl.query(adata, {"beta": ["MBP", "MOBP"]}, n_permutations=19)
+    adata.write_h5ad(tmp_path / "asked.h5ad")
+    back = read_h5ad(tmp_path / "asked.h5ad")
+    for table in (adata, back):
+        titles = [ax.get_title() for ax in semst.pl.query(table)]
+        assert titles == ["zeta", "alpha", "beta"]
+    semst.tl.query(back, {"zeta": ["MBP", "PLP1"]}, n_permutations=19)
+    assert [back.uns["query"][name]["order"] for name in ("zeta", "alpha", "beta")] == [1, 2, 3]
+
+
 def test_after_reading_from_disk(asked, tmp_path):
     asked.write_h5ad(tmp_path / "tissue.h5ad")
     titles = [ax.get_title() for ax in semst.pl.query(read_h5ad(tmp_path / "tissue.h5ad"))]

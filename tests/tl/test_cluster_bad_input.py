@@ -104,7 +104,11 @@ def test_spoilt_data(original, spoil, message):
 @pytest.mark.parametrize(
     ("options", "kind", "message"),
     [
-        ({"n_clusters": 301}, ValueError, "301 domains cannot be found in 300 spots"),
+        (
+            {"n_clusters": 101},
+            ValueError,
+            "101 domains cannot be found in 300 spots; ask for at most 100, which",
+        ),
         ({"n_clusters": 1}, ValueError, "n_clusters must be a whole number of at least 2"),
         ({"n_clusters": 2.5}, ValueError, "n_clusters must be a whole number"),
         ({"layer": "raw"}, KeyError, "no layer 'raw'"),

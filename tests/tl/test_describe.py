@@ -384,6 +384,22 @@ def test_a_part_of_an_organ_leaves_out_its_other_parts(tissue):
         describe(adata, key="half", organs="brain/cort")
 
 
+def test_upper_and_lower_case_of_organs_do_not_matter(tissue):
+    adata = tissue.copy()
+    describe(adata, key="half", organs="Brain/Cortex")
+    expected = adata.uns["half_description"]["params"]["n_terms"]
+    describe(adata, key="half", organs="brain/cortex")
+    assert adata.uns["half_description"]["params"]["n_terms"] == expected
+
+
+def test_that_nothing_fits_is_said(tissue, caplog):
+    adata = tissue.copy()
+    with caplog.at_level(logging.WARNING, logger="semst"):
+        found = describe(adata, key="half", vocabulary=["rocks", "clouds"])
+    assert found.empty
+    assert f"no term fits any of the 2 domains; of the {adata.n_vars} genes" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("organ", "wanted", "found"),
     [

@@ -74,7 +74,8 @@ def test_it_writes_what_it_says_and_nothing_else(tissue, asked):
         assert np.isfinite(score).all()
         assert p.between(1 / 1000 - 1e-9, 1).all()
         result = adata.uns["query"][name]
-        assert set(result) == {"asked", "p_value", "genes", "read_as", "nearness", "params", "versions", "called"}
+        entries = {"asked", "order", "p_value", "genes", "read_as", "nearness", "params", "versions", "called"}
+        assert set(result) == entries
         assert isinstance(result["p_value"], float)
         pd.testing.assert_frame_equal(result["genes"], genes[genes["query"] == name].reset_index(drop=True))
         contribution = result["genes"]["contribution"]
@@ -158,6 +159,12 @@ def test_what_semst_did_not_write_is_not_replaced(tissue):
     adata.obs["expert_MBP"] = 1.0
     with pytest.raises(ValueError, match=r"take the place of uns\['neighbors'\], which is no earlier result of semst"):
         query(adata, "MBP", key_added="neighbors", **FEW)
+    del adata.uns["spatial"]
+    with pytest.raises(ValueError, match="key_added='spatial' is the name of coordinates and images"):
+        query(adata, "MBP", key_added="spatial", **FEW)
+    adata.uns["images"] = {}
+    with pytest.raises(ValueError, match=r"take the place of uns\['images'\]"):
+        query(adata, "MBP", key_added="images", **FEW)
     with pytest.raises(ValueError, match=r"take the place of obs\['expert_MBP'\]"):
         query(adata, "MBP", key_added="expert", **FEW)
     assert adata.uns["neighbors"] == {"params": {"n_neighbors": 15}}

@@ -15,6 +15,7 @@ import semst
 from semst._problems import InputError, Problems
 from semst.nn._fit import TERMS
 from semst.nn._processes import ALONE, Processes
+from semst.training import _processes
 from semst.training._device import pick_device
 from semst.training._processes import join, rank, share_out
 
@@ -79,6 +80,16 @@ def test_processes_that_were_not_called_alike(tissue, tmp_path):
     assert ended.returncode != 0
     assert "2 processes that torchrun started have different tissue or options" in ended.stderr
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("nccl", "gpu", "expected"),
+    [(True, True, "cpu:gloo,cuda:nccl"), (True, False, "gloo"), (False, False, "gloo"), (False, True, "gloo")],
+)
+def test_nccl_is_for_machines_with_a_gpu(nccl, gpu, expected, monkeypatch):
+    monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: nccl)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    assert _processes._backend() == expected
 
 
 def test_one_process_is_alone():

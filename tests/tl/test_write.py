@@ -108,6 +108,14 @@ def test_domains_may_be_sought_again(clustered, spoil: Callable[[ad.AnnData], No
     assert "semst_alpha" not in table.obs
 
 
+def test_labels_of_somebody_else_are_not_replaced_under_our_own_name_either(tissue):
+    table = tissue.copy()
+    table.obs["semst"] = pd.Categorical(["mine"] * table.n_obs)
+    with pytest.raises(ValueError, match=r"take the place of obs\['semst'\], which is no earlier result of semst"):
+        semst.tl.cluster(table, **FEW)
+    assert (table.obs["semst"] == "mine").all()
+
+
 def test_slices_that_were_clustered_one_by_one_can_be_clustered_together(clustered):
     both = ad.concat({"a": clustered, "b": clustered}, label="slice", index_unique="-")
     assert "semst" in both.obs

@@ -58,6 +58,24 @@ def one_after_the_other(*, at_once):
 
 
 @pytest.mark.usefixtures("one_thread")
+def test_after_an_interruption_nothing_further_is_begun():
+    begun = []
+
+    def work(number):
+        begun.append(number)
+        time.sleep(0.02)
+
+    def interrupted():
+        with _workers.pool() as executor:
+            for number in range(1000):
+                executor.submit(work, number)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert len(begun) < 100
+
+
 def test_the_number_of_cores_does_not_change_a_byte(tissue, monkeypatch):
     results = []
     for cores in (1, 4):

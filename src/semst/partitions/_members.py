@@ -1,25 +1,25 @@
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from tqdm.auto import tqdm
 
 from semst.nn._processes import ALONE
 from semst.partitions._partition import PARTITIONS, NoPartitionError
 from semst.partitions._rules import rule
 from semst.pp._sample import chunks, is_large, sample
-from semst.training._device import cores
+from semst.training._workers import pool
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from semst.nn._processes import Processes
     from semst.training._recipe import Recipe
 
+    _T = TypeVar("_T")
     _Label = TypeVar("_Label", bound=np.integer[Any])
 
 
@@ -30,6 +30,7 @@ def members(
     *,
     random_state: int,
     processes: Processes = ALONE,
+    progress: bool = False,
 ) -> Sequence[NDArray[np.integer[Any]]]:
     """Cut every latent, at every number of components the recipe names.
 
@@ -45,6 +46,8 @@ def members(
         Seed.
     processes
         Those that share the latents of large tissue; each of them calls this.
+    progress
+        Whether a bar is shown.
 
     Returns
     -------
@@ -57,7 +60,9 @@ def members(
         If no cut gives so many groups.
     """
     if is_large(len(latents[0])):
-        return _members_of_sample(latents, recipe, n_clusters, random_state=random_state, processes=processes)
+        return _members_of_sample(
+            latents, recipe, n_clusters, random_state=random_state, processes=processes, progress=progress
+        )
     points = [
         components[:, :width] if width else latent
         for latent in latents
@@ -72,11 +77,15 @@ def members(
             return error
         return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
-    # Many small problems: threads inside each would wait for each other longer than they work.
-    with threadpool_limits(1), ThreadPoolExecutor(cores()) as executor:
-        return _those_that_came_about(
-            list(executor.map(cut, [(each, start) for each in points for start in range(recipe.starts)]))
-        )
+    tasks = [(each, start) for each in points for start in range(recipe.starts)]
+    with pool() as executor:
+        return _those_that_came_about(list(_watched(executor.map(cut, tasks), len(tasks), progress=progress)))
+
+
+def _watched(found: Iterable[_T], n: int, *, progress: bool) -> Iterable[_T]:
+    """Show how many of ``n`` cuts are done, if asked."""
+    watched: Iterable[_T] = tqdm(found, desc="partitions", total=n, disable=not progress)
+    return watched
 
 
 def _those_that_came_about(found: Sequence[NDArray[_Label] | NoPartitionError]) -> list[NDArray[_Label]]:
@@ -94,6 +103,7 @@ def _members_of_sample(
     *,
     random_state: int,
     processes: Processes,
+    progress: bool,
 ) -> list[NDArray[np.int16]]:
     """Fit every partition on the same sample of spots, and assign all spots in one pass over each latent."""
     known = sample(len(latents[0]), random_state)
@@ -120,9 +130,9 @@ def _members_of_sample(
                 offsets.append(fitted.offsets - mean @ weights[-1])
         return [*(_assign(latent, weights, offsets) if weights else []), *failed]
 
-    with threadpool_limits(1), ThreadPoolExecutor(cores()) as executor:
-        mine = executor.map(cut, [latents[number] for number in processes.mine(len(latents))])
-        cuts = processes.gathered(list(mine))
+    mine = [latents[number] for number in processes.mine(len(latents))]
+    with pool() as executor:
+        cuts = processes.gathered(list(_watched(executor.map(cut, mine), len(mine), progress=progress)))
     return _those_that_came_about([labels for found in cuts for labels in found])
 
 

@@ -168,7 +168,8 @@ def _read(table: AnnData, names: str | Sequence[str] | None, key: str, problems:
             f'They are left by `semst.tl.query({name}, "words")`.'
         )
         return []
-    wanted = list(stored) if names is None else [names] if isinstance(names, str) else list(names)
+    asked = sorted(stored, key=lambda each: int(stored[each].get(IN_QUERY.order, 0)))  # files are sorted by name
+    wanted = asked if names is None else [names] if isinstance(names, str) else list(names)
     if not wanted:
         problems.add("`names` names no query.")
     maps = []

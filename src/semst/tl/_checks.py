@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("semst")
 
 FEWEST_SPOTS = 10  # of a tissue, and of a slice: of fewer the mean of a gene says nothing
+_FEWEST_IN_DOMAIN = 3  # spots in the mean: smaller ones are no part of a tissue
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,8 +126,11 @@ def check(
     if table.n_obs < FEWEST_SPOTS:
         few = counted(table.n_obs, "spot is", "spots are")
         problems.add(f"{few} too few; domains are sought in at least {FEWEST_SPOTS}.")
-    elif isinstance(options.n_clusters, int) and table.n_obs < options.n_clusters:
-        problems.add(f"{options.n_clusters} domains cannot be found in {table.n_obs} spots; ask for fewer.")
+    elif isinstance(options.n_clusters, int) and table.n_obs < _FEWEST_IN_DOMAIN * options.n_clusters:
+        problems.add(
+            f"{options.n_clusters} domains cannot be found in {table.n_obs} spots; ask for at most "
+            f"{table.n_obs // _FEWEST_IN_DOMAIN}, which have {_FEWEST_IN_DOMAIN} spots each in the mean."
+        )
     semantics = _semantics(table, options.semantics_key, problems)
     slices = read_slices(table, options.batch_key, problems)
     _check_graph(table, problems, slices)
@@ -167,10 +171,15 @@ def check_free(
     if is_result(table.uns.get(keys.uns)):
         return
     places = [("uns", keys.uns)]
-    # Of our own name the rest is ours too, also where uns is lost, as `anndata.concat` leaves it.
-    if key != CLUSTER.base:
+    # Of our own name the rest is ours too where uns is lost, as `anndata.concat` leaves it, if it looks like it.
+    if key != CLUSTER.base or (keys.obs in table.obs and not _are_numbers(table.obs[keys.obs])):
         places += [("obs", keys.obs), ("obs", keys.confidence), *([("obsm", keys.obsm)] if latent else [])]
     check_untaken(table, key, places, problems)
+
+
+def _are_numbers(column: pd.Series) -> bool:
+    """Tell names of domains as semst gives them, ``"1"``, ``"2"``, ..., from other labels."""
+    return all(str(name).isdecimal() for name in column.dropna().unique())
 
 
 def _semantics(table: AnnData, key: str | None, problems: Problems) -> NDArray[np.float32] | None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
     from semst.semantics import Encoder
     from semst.semantics._vocabulary import VocabularySource
+
+logger = logging.getLogger("semst")
 
 WHERE = "semst.tl.describe"
 UNNAMED = "no term fits"
@@ -167,6 +170,14 @@ def describe(
         domains, terms, found, weights, {"effect": effect, "z": z, "p_value": p, "fdr": rate}, fdr, table
     )
     names = _names(account, [str(name) for name in domains.categories])
+    if account.empty:
+        logger.warning(
+            "describe: no term fits any of the %d domains; of the %d genes %d have a vector. Panels of few genes are "
+            "often too small for it; terms of your own (`vocabulary`) leave more power to each.",
+            len(domains.categories),
+            table.n_vars,
+            int(space.vectors.any(axis=1).sum()),
+        )
     params = {
         "key": key,
         "fdr": fdr,
@@ -229,7 +240,8 @@ def _terms(vocabulary: VocabularySource | None, organs: str | Sequence[str] | No
         terms = read_vocabulary(vocabulary, problems=problems)
     if organs is None or not terms.terms:
         return terms
-    wanted = _as_list(organs)
+    known_as = {organ.casefold(): organ for organ in terms.organs}
+    wanted = [known_as.get(organ.casefold(), organ) for organ in _as_list(organs)]
     unknown = sorted(set(wanted) - set(terms.organs))
     if unknown or not wanted:
         problems.add(f"organs must be among {listed(sorted(set(terms.organs)), limit=40)}, got {listed(wanted)}.")

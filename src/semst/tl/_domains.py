@@ -66,7 +66,13 @@ class Domains:
 
 
 def find_domains(
-    trained: Trained, tissue: Tissue, recipe: Recipe, options: ClusterOptions, *, processes: Processes = ALONE
+    trained: Trained,
+    tissue: Tissue,
+    recipe: Recipe,
+    options: ClusterOptions,
+    *,
+    processes: Processes = ALONE,
+    progress: bool = False,
 ) -> Domains:
     """Cut the latents of a tissue as the recipe and the options of :func:`semst.tl.cluster` say.
 
@@ -85,7 +91,9 @@ def find_domains(
         n_clusters = curve.best
         logger.info("the most stable number of domains is %d; see semst.pl.stability.", n_clusters)
     with unsettled() as doubts:
-        partitions = members(trained.latents, recipe, n_clusters, random_state=random_state, processes=processes)
+        partitions = members(
+            trained.latents, recipe, n_clusters, random_state=random_state, processes=processes, progress=progress
+        )
         if curve is not None:
             _check_groups(partitions, n_clusters)
         bench = Bench.of(tissue.counts, tissue.graph, random_state=random_state, slices=tissue.slices)

@@ -105,11 +105,12 @@ def query(
         float32 in (0, 1]: how often genes drawn at random score as high in that spot. Not corrected for the number of
         spots.
     ``uns[key_added][name]``
-        Dict of ``asked``; ``called`` (the name as you gave it, or the words); ``p_value`` (float in (0, 1]: how often
-        genes drawn at random have as much of a pattern in common; NaN for a single gene); ``genes`` (the rows of the
-        DataFrame); ``read_as`` (str array: terms of the vocabulary that the words were read as, the nearest first;
-        empty for genes); ``nearness`` (float in [-1, 1]: cosine of the words with the first of these; below 0.45 they
-        are far from all biology that semst knows; NaN for genes); ``params`` and ``versions``. Earlier queries stay.
+        Dict of ``asked``; ``order`` (int: as which of all it was asked); ``called`` (the name as you gave it, or the
+        words); ``p_value`` (float in (0, 1]: how often genes drawn at random have as much of a pattern in common; NaN
+        for a single gene); ``genes`` (the rows of the DataFrame); ``read_as`` (str array: terms of the vocabulary that
+        the words were read as, the nearest first; empty for genes); ``nearness`` (float in [-1, 1]: cosine of the words
+        with the first of these; below 0.45 they are far from all biology that semst knows; NaN for genes); ``params``
+        and ``versions``. Earlier queries stay.
 
     Raises
     ------
@@ -133,8 +134,8 @@ def query(
     the covariance of genes in this tissue leaves those that also go together. Expression is standardised for each gene
     and taken relative to genes of like mean expression, and the null deals the weights anew among these.
     A warning is logged where no term is near the words (``nearness`` below 0.45), and where their genes share a weak
-    pattern (``p_value`` above 0.05) or none (above 0.2). Area under the ROC curve over a bank of 72 queries, and what
-    does not work: :doc:`/queries`.
+    pattern (``p_value`` above 0.05) or none (above 0.2). That one or two genes make up half of a pattern says nothing
+    of its worth. Area under the ROC curve over a bank of 72 queries, and what does not work: :doc:`/queries`.
 
     References
     ----------
@@ -211,7 +212,8 @@ def query(
 def _check_untaken(table: AnnData, keys: QueryKeys, names: Iterable[str], problems: Problems) -> None:
     """Note names that something else has; of our own name all is ours, also where ``uns`` is lost."""
     stored = table.uns.get(keys.uns, {})
-    if not (isinstance(stored, Mapping) and all(_is_answer(each) for each in stored.values())):
+    empty = keys.uns in table.uns and keys.base != QUERY.base and not len(stored)  # a place that others may fill
+    if empty or not (isinstance(stored, Mapping) and all(_is_answer(each) for each in stored.values())):
         check_untaken(table, keys.base, [("uns", keys.uns)], problems)
         return
     new = [name for name in names if name not in stored] if keys.base != QUERY.base else []
@@ -244,10 +246,13 @@ def _write(
     table.obs[keys.score(question.name)] = found.score
     table.obs[keys.p_value(question.name)] = found.p_value
     asked = question.text or ", ".join(str(table.var_names[gene]) for gene in question.genes)
-    earlier = table.uns.get(keys.uns)
+    stored = table.uns.get(keys.uns)
+    earlier = dict(stored) if isinstance(stored, Mapping) else {}
+    orders = {name: int(each.get(IN_QUERY.order, 0)) for name, each in earlier.items()}
     table.uns[keys.uns] = {
-        **(dict(earlier) if hasattr(earlier, "keys") else {}),
+        **earlier,
         question.name: {
+            IN_QUERY.order: orders.get(question.name, 1 + max(orders.values(), default=0)),
             IN_QUERY.asked: asked,
             IN_QUERY.called: question.called,
             IN_QUERY.p_value: found.coherence if _has_pattern(question) else math.nan,

@@ -93,7 +93,9 @@ def run(
         processes=processes,
         tiles_per_step=tiles_per_step,
     )
-    domains = find_domains(trained, tissue, recipe, options, processes=processes)
+    domains = find_domains(
+        trained, tissue, recipe, options, processes=processes, progress=progress and processes.rank == 0
+    )
     facts = _facts(table, tissue, trained, domains, fresh, options, device)
     if keep is not None:
         told = semantics_params(table, options.semantics_key, fresh)

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from torch import distributed
 
 from semst.nn._processes import ALONE, Processes
@@ -39,9 +40,14 @@ def join() -> Processes:
     if not (distributed.is_available() and distributed.is_initialized()):
         if not _launched():
             return ALONE
-        distributed.init_process_group("cpu:gloo,cuda:nccl" if distributed.is_nccl_available() else "gloo")
+        distributed.init_process_group(_backend())
         atexit.register(_leave)
     return Processes(distributed.get_rank(), distributed.get_world_size())
+
+
+def _backend() -> str:
+    """Name what carries the numbers; a torch that was built for GPUs refuses NCCL on a machine that has none."""
+    return "cpu:gloo,cuda:nccl" if distributed.is_nccl_available() and torch.cuda.is_available() else "gloo"
 
 
 def _leave() -> None:

@@ -20,6 +20,20 @@ if TYPE_CHECKING:
 
 
 @contextmanager
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """Give a thread for each core, for many small problems; after an error or Ctrl-C no further one is begun.
+
+    Threads inside each problem would wait for each other longer than they work.
+    """
+    with threadpool_limits(1), ThreadPoolExecutor(cores()) as executor:
+        try:
+            yield executor
+        except BaseException:
+            executor.shutdown(cancel_futures=True)
+            raise
+
+
+@contextmanager
 def workers(*, at_once: bool) -> Iterator[tuple[Callable[..., Future[Any]], Event]]:
     """Give a way to start a training, and a sign that makes all trainings end after their epoch.
 
@@ -37,12 +51,11 @@ def workers(*, at_once: bool) -> Iterator[tuple[Callable[..., Future[Any]], Even
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # threads that are started from here on take it over
     try:
-        with threadpool_limits(1), ThreadPoolExecutor(cores()) as executor:
+        with pool() as executor:
             try:
                 yield executor.submit, stop
             except BaseException:
                 stop.set()
-                executor.shutdown(cancel_futures=True)
                 raise
     finally:
         torch.set_num_threads(threads)
