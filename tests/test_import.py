@@ -90,3 +90,16 @@ def test_an_unknown_name_is_an_attribute_error_that_says_what_there_is():
 
 def test_version_is_that_of_the_installed_package():
     assert semst.__version__ == version("semst")
+
+
+def test_the_first_call_warns_of_nothing_that_users_could_not_mend():
+    code = """
+import warnings, semst
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always", SyntaxWarning)
+    tissue = semst.datasets.simulated(n_spots=60, n_genes=40, n_domains=2, progress=False)
+    semst.tl.query(tissue, tissue.var_names[0], n_permutations=19)
+result["warned"] = [str(each.message) for each in caught if issubclass(each.category, SyntaxWarning)]
+result["squidpy"] = "squidpy" in sys.modules
+"""
+    assert in_fresh_process(code) == {"warned": [], "squidpy": True}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,14 +59,21 @@ def spatial_graph(
         return _binary(table.obsp[SPATIAL.connectivities])
     if slices is not None:
         return _slice_by_slice(table, coordinates, slices, n_neighbors=n_neighbors)
-    from squidpy.gr.neighbors import KNNBuilder, RadiusBuilder
-
+    knn_builder, radius_builder = _squidpy_builders()
     if on_hexagons(table):
         # Grid positions, not pixels: the slide may be turned or squeezed in the picture.
         row, col = (np.asarray(table.obs[key], dtype=float) for key in (VISIUM.row, VISIUM.col))
         grid = np.stack([col / 2, row * np.sqrt(3) / 2], axis=1)
-        return _binary(RadiusBuilder(radius=1.1).build(grid)[0])
-    return _binary(KNNBuilder(n_neighs=min(n_neighbors, table.n_obs - 1)).build(coordinates)[0])
+        return _binary(radius_builder(radius=1.1).build(grid)[0])
+    return _binary(knn_builder(n_neighs=min(n_neighbors, table.n_obs - 1)).build(coordinates)[0])
+
+
+def _squidpy_builders() -> tuple[Any, Any]:
+    """Import squidpy's builders of graphs, without what a package that it needs warns of in its own docstrings."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=SyntaxWarning, module="docrep")
+        from squidpy.gr.neighbors import KNNBuilder, RadiusBuilder
+    return KNNBuilder, RadiusBuilder
 
 
 def _slice_by_slice(
