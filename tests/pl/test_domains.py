@@ -287,6 +287,25 @@ def test_given_axes_are_used_and_no_figure_is_made(visium):
     assert dict(mpl.rcParams) == settings
 
 
+@pytest.mark.parametrize("second", ["semst", "semst_confidence"])
+def test_a_legend_is_seen_where_the_axes_beside_it_begin(visium, second):
+    figure, axes = plt.subplots(1, 2, figsize=(7, 3), dpi=100)
+    first, beside = semst.pl.domains(visium, color=["ground_truth", second], ax=axes)
+
+    def ink():
+        figure.canvas.draw()
+        box = first.get_legend().get_window_extent()
+        assert box.x1 > beside.get_window_extent().x0 + 10  # else it tells nothing
+        pixels = np.asarray(figure.canvas.buffer_rgba())[::-1, :, :3]
+        return pixels[round(box.y0) : round(box.y1), round(box.x0) : round(box.x1)].min(axis=2) < 128
+
+    both = ink()
+    beside.set_visible(False)
+    alone = ink()
+    assert alone[:, -10:].any()
+    assert both[alone].all()
+
+
 def test_rows_of_panels(visium):
     axes = semst.pl.domains(visium, color=["semst", "ground_truth", "semst_confidence"], ncols=2)
     assert len(axes) == len([ax for ax in axes[0].figure.axes if ax.get_subplotspec() is not None]) == 3
