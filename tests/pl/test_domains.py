@@ -289,7 +289,7 @@ def test_given_axes_are_used_and_no_figure_is_made(visium):
 
 @pytest.mark.parametrize("second", ["semst", "semst_confidence"])
 def test_a_legend_is_seen_where_the_axes_beside_it_begin(visium, second):
-    figure, axes = plt.subplots(1, 2, figsize=(7, 3), dpi=100)
+    figure, axes = plt.subplots(1, 2, figsize=(6, 3), dpi=100)
     first, beside = semst.pl.domains(visium, color=["ground_truth", second], ax=axes)
 
     def ink():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import textwrap
 from difflib import get_close_matches
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -186,6 +187,8 @@ def domains(
         explaining = list(scenes)[min(ncols, len(scenes)) - 1]  # at the end of the first row
     else:
         explaining = next(reversed(scenes))
+        for left, right in pairwise(axes):  # where there is no room for a legend, it lies above the tissue beside it
+            right.set_zorder(min(right.get_zorder(), left.get_zorder() - 0.01))
     for panel_ax, (key, name), told in zip(axes, panels, titles, strict=True):
         scene, column, rows = scenes[name], columns[key], slices.get(name)
         assert scene is not None  # without a scene there was a problem
