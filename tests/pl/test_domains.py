@@ -107,6 +107,13 @@ def test_a_new_palette_is_for_all_keys_and_kept(visium):
     assert colours_of_domains(semst.pl.domains(visium)) == drawn
 
 
+def test_a_palette_may_be_the_name_of_a_colour_map(visium):
+    ax = semst.pl.domains(visium, palette="Set1")
+    assert list(legend_of(ax).values()) == ["#e41a1c", "#377eb8", "#4daf4a"] == visium.uns["semst_colors"]
+    with pytest.raises(ValueError, match="`palette` must be a list.*name of a matplotlib colour map"):
+        semst.pl.domains(visium, palette="Set 1")
+
+
 def test_colours_survive_a_file(visium, tmp_path):
     semst.pl.domains(visium, palette=["red", "green", "blue"])
     visium.write_h5ad(tmp_path / "a.h5ad")
@@ -297,7 +304,9 @@ def test_a_legend_is_seen_where_the_axes_beside_it_begin(visium, second):
         box = first.get_legend().get_window_extent()
         assert box.x1 > beside.get_window_extent().x0 + 10  # else it tells nothing
         pixels = np.asarray(figure.canvas.buffer_rgba())[::-1, :, :3]
-        return pixels[round(box.y0) : round(box.y1), round(box.x0) : round(box.x1)].min(axis=2) < 128
+        return (
+            pixels[round(box.y0) : round(box.y1), round(box.x0) : round(box.x1)].max(axis=2) < 100
+        )  # letters are black
 
     both = ink()
     beside.set_visible(False)

@@ -73,8 +73,10 @@ def domains(
     alpha
         Opacity of the spots in [0, 1].
     palette
-        Colours in the order of the legend, or a mapping from category to colour that may leave some out. The default
-        takes ``uns["{key}_colors"]`` where it fits, else thirty colours chosen for readers with any colour vision.
+        Colours in the order of the legend, or a mapping from category to colour that may leave some out, or the name of
+        a matplotlib colour map: a list such as ``"tab20"`` gives its colours in order, a scale such as ``"viridis"`` as
+        many as there are categories, evenly along it. The default takes ``uns["{key}_colors"]`` where it fits, else
+        thirty colours chosen for readers with any colour vision.
     match
         Whether keys that have no colours yet take over those of another key: each category that of the one it overlaps
         best, so that equal colours mean equal places. Colours that an earlier picture gave stay, so that a domain looks
