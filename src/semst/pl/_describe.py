@@ -156,11 +156,9 @@ def _colors(table: AnnData, key: str) -> dict[str, str]:
 def _rows(present: Iterable[str], names: dict[str, str]) -> list[str]:
     """Domains that have spots, in the order of the legend; those described where these are others."""
     found = list(present)
-    return (
-        found
-        if found and set(found) <= set(names)
-        else list(dict.fromkeys([*(each for each in found if each in names), *names]))
-    )
+    if found and set(found) <= set(names):
+        return found
+    return list(dict.fromkeys([*(each for each in found if each in names), *names]))
 
 
 def _columns(terms: pd.DataFrame, names: dict[str, str], domains: Sequence[str], n_terms: int) -> list[str]:
