@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from semst._problems import Problems
 from semst.pl._colors import as_labels, assign_colors, best_overlap, check_palette, reading_order
-from semst.pl._palette import PALETTE
+from semst.pl._palette import PALETTE, oklab
 
 
 def table_with(**columns):
@@ -131,14 +131,56 @@ def test_a_short_list_is_no_limit_for_the_matched_key():
     assert len(set(colors["ours"])) == 2
 
 
+def test_a_listed_colour_map_gives_its_colours_in_order():
+    table = table_with(key=pd.Categorical(["d10", "d2"], categories=["d10", "d2", "never"]))
+    table.uns["key_colors"] = ["black", "white", "red"]
+    colors = assign_colors(table, labels_of(table), palette="tab20", match=True)
+    assert colors["key"] == ["#aec7e8", "#1f77b4", "#ff7f0e"]  # in the order of the legend, whatever was stored
+
+
+def test_a_continuous_colour_map_is_sampled_from_end_to_end():
+    names = [f"d{number}" for number in range(5)]
+    table = table_with(key=pd.Categorical(names, categories=[*names, "never"]))
+    colors = assign_colors(table, labels_of(table), palette="gray", match=True)["key"]
+    assert colors[:5] == ["#000000", "#404040", "#808080", "#c0c0c0", "#ffffff"]
+    table = table_with(key=pd.Categorical(["a", "b"]))
+    assert assign_colors(table, labels_of(table), palette="viridis", match=True)["key"] == ["#440154", "#fde725"]
+
+
+@pytest.mark.parametrize("name", ["hsv", "twilight"])
+def test_a_colour_map_that_closes_gives_no_colour_twice(name):
+    table = table_with(key=pd.Categorical(list("abcd")))
+    colors = assign_colors(table, labels_of(table), palette=name, match=True)["key"]
+    apart = np.linalg.norm(oklab(colors)[:, None] - oklab(colors)[None], axis=2)
+    assert apart[np.triu_indices(4, 1)].min() > 0.1
+
+
+def test_each_unmatched_key_has_the_whole_colour_map():
+    table = table_with(one=pd.Categorical(list("abcabc")), two=pd.Categorical(list("xxxyyy")))
+    colors = assign_colors(table, labels_of(table), palette="gray", match=False)
+    assert colors == {"one": ["#000000", "#808080", "#ffffff"], "two": ["#000000", "#ffffff"]}
+
+
+def test_a_listed_colour_map_may_be_too_short_and_a_scale_never_is():
+    labels = {"key": pd.Categorical([str(number) for number in range(12)])}
+    problems = Problems("here")
+    check_palette("viridis", labels, problems)
+    check_palette("tab20", labels, problems)
+    assert not problems
+    check_palette("tab10", labels, problems)
+    with pytest.raises(ValueError, match="`palette` 'tab10' has 10 colours for 12 categories; give more, or a mapping"):
+        problems.raise_if_any()
+
+
 @pytest.mark.parametrize(
     ("palette", "message"),
     [
         (["red", "reed"], "no colours: 'reed'"),
         ({"a": "blau"}, "no colours: 'blau'"),
         (["red"], "1 colours for 2 categories"),
-        ("viridis", "must be a list"),
-        (7, "must be a list"),
+        ("tab_20", "name of a matplotlib colour map such as 'tab20', got 'tab_20'; did you mean 'tab20'"),
+        ("no such map", "got 'no such map'; matplotlib.colormaps lists the names"),
+        (7, "must be a list of colours, a mapping.*got 7"),
     ],
 )
 def test_wrong_palettes_are_named(palette, message):

@@ -66,12 +66,38 @@ def test_a_dot_for_each_term_that_fits_with_its_effect(adata):
     ax = semst.pl.describe(adata)
     found = dict(zip(pairs(ax), drawn(ax).get_array(), strict=True))
     assert found == {(domain, term): effect for domain, term, _, effect, _ in ROWS}
-    assert drawn(ax).get_clim() == pytest.approx((0, np.quantile([2.0, 1.5, 1.0, 0.8, 0.2, 0.4], 0.95)))
+    assert drawn(ax).get_clim() == (0, 2.0)  # the 95th hundredth is 1.875
 
 
 def test_small_effects_do_not_fill_the_scale(adata):
     describe_by_hand(adata, [(*row[:3], 0.1, row[4]) for row in ROWS])
-    assert drawn(semst.pl.describe(adata)).get_clim() == (0, 0.5)
+    assert drawn(semst.pl.describe(adata)).get_clim() == pytest.approx((0, 0.6))
+
+
+@pytest.mark.parametrize("factor", [0.05, 0.3, 0.7, 1.0, 1.3, 2.1, 5.0, 40.0])
+def test_the_colour_bar_has_numbers_from_0_to_its_end(adata, factor):
+    describe_by_hand(adata, [(*row[:3], factor * row[3], row[4]) for row in ROWS])
+    ax = semst.pl.describe(adata)
+    bar = ax.child_axes[0]
+    ax.figure.canvas.draw()
+    low, high = drawn(ax).get_clim()
+    ticks = [tick for tick in bar.get_yticks() if low <= tick <= high + 1e-9]
+    assert 4 <= len(ticks) <= 6
+    assert (ticks[0], ticks[-1]) == pytest.approx((low, high))
+    boxes = sorted((text.get_window_extent() for text in bar.get_yticklabels()), key=lambda box: box.y0)
+    assert all(below.y1 < above.y0 + 1 for below, above in zip(boxes, boxes[1:], strict=False))
+
+
+def test_the_largest_effect_is_told_where_it_lies_beyond_the_scale(adata):
+    def title():
+        return semst.pl.describe(adata).child_axes[0].get_title(loc="left")
+
+    assert title() == "effect (Cohen's d)"
+    many = [("3", f"term {number}", "cell type", 0.9, 0.01) for number in range(40)]
+    describe_by_hand(adata, [("1", "axon growth", "process", 3.14, 0.01), *many])
+    ax = semst.pl.describe(adata, n_terms=40)
+    assert drawn(ax).get_clim()[1] == pytest.approx(1.0)
+    assert ax.child_axes[0].get_title(loc="left") == "effect (Cohen's d),\nup to 3.1"
 
 
 def test_areas_grow_with_the_logarithm_of_the_rate_down_to_a_ten_thousandth(adata):
@@ -85,7 +111,7 @@ def test_areas_grow_with_the_logarithm_of_the_rate_down_to_a_ten_thousandth(adat
     shown = {
         text.get_text(): mark.get_markersize() for text, mark in zip(legend.texts, legend.legend_handles, strict=True)
     }
-    assert list(shown) == ["0.05", "0.01", "0.001", "≤ 0.0001", "names the domain"]
+    assert list(shown) == ["0.05", "0.01", "0.001", "≤ 0.0001", "names the domain\n(processes do not)"]
     assert shown["0.01"] ** 2 == pytest.approx(steps[0])
     assert shown["≤ 0.0001"] ** 2 == pytest.approx(steps[2])
 
@@ -134,6 +160,22 @@ def test_without_the_domains_the_description_is_drawn_in_its_own_order(adata):
     del adata.obs["semst"]
     ax = semst.pl.describe(adata)
     assert [text.get_text() for text in ax.get_yticklabels()] == ["10", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("copied", [True, False])
+def test_a_part_of_the_tissue_has_the_rows_and_terms_of_its_domains(adata, copied):
+    part = adata[adata.obs["semst"].isin(["3", "2"])]  # the categories of a copy are those in use, of a view all
+    ax = semst.pl.describe(part.copy() if copied else part)
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["2", "3"]
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["T cells", "myelin sheath"]
+    assert sorted(pairs(ax)) == [("3", "T cells"), ("3", "myelin sheath")]
+    assert pairs(ax, "names") == [("3", "T cells")]
+
+
+def test_other_domains_than_those_described_take_no_row_away(adata):
+    adata.obs["semst"] = adata.obs["semst"].cat.rename_categories({"1": "white matter"})
+    ax = semst.pl.describe(adata)
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["2", "3", "10", "1"]
 
 
 def test_given_axes_are_used(adata):

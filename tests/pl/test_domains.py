@@ -107,6 +107,13 @@ def test_a_new_palette_is_for_all_keys_and_kept(visium):
     assert colours_of_domains(semst.pl.domains(visium)) == drawn
 
 
+def test_a_palette_may_be_the_name_of_a_colour_map(visium):
+    ax = semst.pl.domains(visium, palette="Set1")
+    assert list(legend_of(ax).values()) == ["#e41a1c", "#377eb8", "#4daf4a"] == visium.uns["semst_colors"]
+    with pytest.raises(ValueError, match="`palette` must be a list.*name of a matplotlib colour map"):
+        semst.pl.domains(visium, palette="Set 1")
+
+
 def test_colours_survive_a_file(visium, tmp_path):
     semst.pl.domains(visium, palette=["red", "green", "blue"])
     visium.write_h5ad(tmp_path / "a.h5ad")
@@ -285,6 +292,27 @@ def test_given_axes_are_used_and_no_figure_is_made(visium):
     assert semst.pl.domains(visium, color=["semst"], ax=right) == [right]
     assert plt.get_fignums() == [figure.number]
     assert dict(mpl.rcParams) == settings
+
+
+@pytest.mark.parametrize("second", ["semst", "semst_confidence"])
+def test_a_legend_is_seen_where_the_axes_beside_it_begin(visium, second):
+    figure, axes = plt.subplots(1, 2, figsize=(6, 3), dpi=100)
+    first, beside = semst.pl.domains(visium, color=["ground_truth", second], ax=axes)
+
+    def ink():
+        figure.canvas.draw()
+        box = first.get_legend().get_window_extent()
+        assert box.x1 > beside.get_window_extent().x0 + 10  # else it tells nothing
+        pixels = np.asarray(figure.canvas.buffer_rgba())[::-1, :, :3]
+        return (
+            pixels[round(box.y0) : round(box.y1), round(box.x0) : round(box.x1)].max(axis=2) < 100
+        )  # letters are black
+
+    both = ink()
+    beside.set_visible(False)
+    alone = ink()
+    assert alone[:, -10:].any()
+    assert both[alone].all()
 
 
 def test_rows_of_panels(visium):

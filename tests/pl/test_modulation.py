@@ -8,7 +8,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
 import semst
-from semst.pl._palette import PALETTE
+from semst.pl import _modulation
+from semst.pl._palette import PALETTE, oklab
 
 
 @pytest.fixture
@@ -61,11 +62,55 @@ def test_boxes_are_the_quartiles_of_each_domain_in_its_colour(adata):
         values = adata.obs.loc[adata.obs["semst"] == domain, key]
         first, third = np.quantile(values, [0.25, 0.75])
         assert (box.get_x(), box.get_x() + box.get_width()) == pytest.approx((first, third))
-        color = adata.uns["semst_colors"][int(domain) - 1]
-        assert box.get_edgecolor()[:3] == pytest.approx(to_rgb(color))
+        color = to_rgb(adata.uns["semst_colors"][int(domain) - 1])
+        # Its mixture with white or black, so the share of that is the same in red, green and blue.
+        tone = np.array(box.get_facecolor()[:3])
+        assert box.get_edgecolor() == box.get_facecolor()  # of a narrow box nothing else is seen
+        end = 1.0 if tone.sum() > sum(color) else 0.0
+        shares = (tone - color) / (end - np.array(color))
+        np.testing.assert_allclose(shares, shares.mean(), atol=0.02)
         assert abs(box.get_y() + box.get_height() / 2 - (int(domain) - 1)) < 0.4
     assert "α 0.25, β 0.14" in ax.get_xlabel()
     assert ax.get_xlim()[0] == 0
+
+
+@pytest.mark.parametrize("color", [*PALETTE, "#d9d9d9", "black", "white", "yellow"])
+def test_the_two_boxes_of_a_domain_are_told_apart_whatever_its_colour(color):
+    light, dark = (_modulation._tone(color, lightness) for lightness in (_modulation._LIGHT, _modulation._DARK))
+    (upper, lower) = oklab([light, dark])[:, 0]
+    assert upper == pytest.approx(0.8, abs=0.02)  # white is 1
+    assert lower == pytest.approx(0.42, abs=0.02)
+
+
+def test_the_legend_of_the_boxes_has_their_places_and_tones(adata):
+    ax = semst.pl.modulation(adata)[2]
+    legend = ax.get_legend()
+    assert [text.get_text() for text in legend.texts] == ["α, above (light)", "β, below (dark)"]
+    light, dark = (oklab([mark.get_facecolor()])[0, 0] for mark in legend.legend_handles)
+    boxes = [patch for patch in ax.patches if isinstance(patch, Rectangle)]
+    for alpha, beta in zip(boxes[::2], boxes[1::2], strict=True):
+        assert alpha.get_y() < beta.get_y()  # the axis points down
+        tones = oklab([alpha.get_facecolor(), beta.get_facecolor()])[:, 0]
+        np.testing.assert_allclose(tones, [light, dark], atol=0.02)
+
+
+def test_colour_bars_and_shares_say_what_they_are(adata):
+    axes = semst.pl.modulation(adata)
+    for ax in axes[:2]:
+        (bar,) = ax.child_axes
+        assert bar.get_ylabel() == "size relative to the features"
+    told = " ".join(axes[3].get_legend().get_title().get_text().split())
+    assert "when the gene's vector becomes the mean gene's" in told
+    assert "need not add up to 100 %" in told
+
+
+@pytest.mark.parametrize("n_genes", [1, 6])
+def test_what_is_written_below_boxes_and_genes_does_not_overlap(adata, n_genes):
+    axes = semst.pl.modulation(adata, n_genes=n_genes)
+    axes[0].figure.canvas.draw()
+    boxes, genes = axes[2].xaxis.label.get_window_extent(), axes[3].get_legend().get_window_extent()
+    assert boxes.x1 < genes.x0
+    assert genes.x1 <= axes[0].figure.bbox.x1
 
 
 def test_genes_are_named_the_strongest_deepest_and_their_colour_says_more_or_less(adata):

@@ -26,10 +26,16 @@ def differences(colors, vision):
 
 
 @pytest.mark.parametrize("vision", VISION)
-@pytest.mark.parametrize(("n", "least"), [(4, 20), (8, 12), (12, 8), (24, 5), (30, 4.5)])
+@pytest.mark.parametrize(("n", "least"), [(4, 20), (8, 12.9), (13, 8.5), (16, 7.4), (24, 5.5), (30, 4.8)])
 def test_any_two_colours_differ_for_every_vision(vision, n, least):
     # A CIEDE2000 difference of 2.3 is just noticeable.
     pairs = differences(PALETTE[:n], vision)[np.triu_indices(n, 1)]
+    assert pairs.min() > least
+
+
+@pytest.mark.parametrize(("n", "least"), [(8, 18), (12, 14), (16, 13), (20, 11), (30, 8.1)])
+def test_any_two_colours_are_clearly_apart_for_normal_vision(n, least):
+    pairs = differences(PALETTE[:n], "normal")[np.triu_indices(n, 1)]
     assert pairs.min() > least
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,12 +11,15 @@ import pandas as pd
 
 from semst._keys import ClusterKeys
 from semst._problems import Problems, listed
-from semst.pl._palette import PALETTE, pick_distinct
+from semst.pl._palette import PALETTE, oklab, pick_distinct
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-Palette = Sequence[str] | Mapping[str, str]
+Palette = str | Sequence[str] | Mapping[str, str]
+
+_CONTINUOUS = 256  # colours from which on a list of matplotlib's is a scale, such as viridis
+_SAME = 0.03  # distance in OKLab at which the two ends of a scale are one colour, such as those of hsv
 
 
 def as_labels(column: pd.Series) -> pd.Categorical | None:
@@ -78,23 +82,44 @@ def stored_colors(table: AnnData, key: str, labels: pd.Categorical) -> list[str]
 
 
 def check_palette(palette: Palette | None, labels: Mapping[str, pd.Categorical], problems: Problems) -> None:
-    """Note entries that are no colours, and a list that is too short for the key that it colours."""
+    """Note a name or entries that are no colours, and a list that is too short for the key that it colours."""
+    import matplotlib as mpl
     from matplotlib.colors import is_color_like
 
     if palette is None:
         return
-    if isinstance(palette, str) or not isinstance(palette, Mapping | Sequence):
-        problems.add("`palette` must be a list of colours or a mapping from category to colour.")
+    unknown = isinstance(palette, str) and palette not in mpl.colormaps
+    if unknown or not isinstance(palette, Mapping | Sequence):
+        near = get_close_matches(str(palette), list(mpl.colormaps), n=3, cutoff=0.6)
+        meant = f"did you mean {' or '.join(map(repr, near))}?" if near else "matplotlib.colormaps lists the names."
+        problems.add(
+            f"`palette` must be a list of colours, a mapping from category to colour, or the name of a matplotlib "
+            f"colour map such as 'tab20', got {palette!r}; {meant}"
+        )
         return
-    colors = list(palette.values()) if isinstance(palette, Mapping) else list(palette)
+    longest = max((len(categories.categories) for categories in labels.values()), default=0)
+    colors = list(palette.values()) if isinstance(palette, Mapping) else _in_order(palette, longest)
     wrong = [color for color in colors if not is_color_like(color)]
     if wrong:
         problems.add(f"`palette` holds entries that are no colours: {listed(wrong)}.")
-    if isinstance(palette, Mapping):
-        return
-    longest = max((len(categories.categories) for categories in labels.values()), default=0)
-    if len(palette) < longest:
-        problems.add(f"`palette` has {len(palette)} colours for {longest} categories; give more, or a mapping.")
+    if not isinstance(palette, Mapping) and len(colors) < longest:
+        named = f" {palette!r}" if isinstance(palette, str) else ""
+        problems.add(f"`palette`{named} has {len(colors)} colours for {longest} categories; give more, or a mapping.")
+
+
+def _in_order(palette: str | Sequence[str], n: int) -> list[str]:
+    """Colours for ``n`` categories: those of a list, listed or named, or ``n`` along a continuous colour map."""
+    import matplotlib as mpl
+    from matplotlib.colors import ListedColormap, to_hex
+
+    if not isinstance(palette, str):
+        return list(palette)
+    scale = mpl.colormaps[palette]
+    if isinstance(scale, ListedColormap) and scale.N < _CONTINUOUS:
+        return [to_hex(scale(place)) for place in range(scale.N)]
+    first, last = oklab([to_hex(scale(end)) for end in (0.0, 1.0)])
+    closed = bool(np.linalg.norm(first - last) < _SAME)
+    return [to_hex(scale(place)) for place in np.linspace(0, 1, n, endpoint=not closed)]
 
 
 def assign_colors(
@@ -109,7 +134,7 @@ def assign_colors(
     labels
         Labels by key.
     palette
-        Colours that the user asked for. A list does away with all that earlier pictures fixed.
+        Colours that the user asked for. A list or a name does away with all that earlier pictures fixed.
     match
         Whether keys without colours of earlier pictures take over those of the categories that they overlap best: of
         the first key that has some, or of the first key where none has.
@@ -121,14 +146,16 @@ def assign_colors(
     from matplotlib.colors import to_hex
 
     named = palette if isinstance(palette, Mapping) else {}
-    in_order = [] if palette is None or isinstance(palette, Mapping) else [to_hex(color) for color in palette]
-    pool = in_order + [color for color in PALETTE if color not in in_order]
-    stored = {} if in_order else {key: stored_colors(table, key, categorical) for key, categorical in labels.items()}
+    ordered = None if palette is None or isinstance(palette, Mapping) else palette
+    stored = {} if ordered else {key: stored_colors(table, key, categorical) for key, categorical in labels.items()}
     # A domain looks alike in all pictures, so what one of them fixed is what the others go by.
     reference = next((key for key in labels if stored.get(key)), next(iter(labels), ""))
     assigned: dict[str, list[str]] = {}
     for key, categorical in sorted(labels.items(), key=lambda item: item[0] != reference):
         names = [str(name) for name in categorical.categories]
+        shown = reading_order(categorical)
+        in_order = [to_hex(color) for color in _in_order(ordered, len(shown))] if ordered else []
+        pool = in_order + [color for color in PALETTE if color not in in_order]
         fixed: dict[str, str] = {}
         matched = match and key != reference and not stored.get(key)
         if earlier := stored.get(key):
@@ -137,7 +164,7 @@ def assign_colors(
             color_of = dict(zip(labels[reference].categories, assigned[reference], strict=True))
             fixed = {name: color_of[other] for name, other in best_overlap(labels[reference], categorical).items()}
         fixed |= {name: to_hex(named[name]) for name in names if name in named}
-        open_names = [name for name in reading_order(categorical) if name not in fixed]
+        open_names = [name for name in shown if name not in fixed]
         open_names += [name for name in names if name not in fixed and name not in open_names]
         taken = {*fixed.values(), *(assigned[reference] if matched else ())}
         fixed |= zip(open_names, pick_distinct(len(open_names), taken=sorted(taken), pool=pool), strict=True)

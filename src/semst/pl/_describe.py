@@ -10,7 +10,7 @@ from semst._problems import Problems, listed
 from semst.pl._colors import as_labels, assign_colors, keep_colors, reading_order
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import pandas as pd
     from anndata import AnnData
@@ -28,7 +28,8 @@ _LETTER = 0.078  # inches of a letter of small type
 _SLOPE = 50  # degrees by which the terms are turned
 _RATES = (0.05, 0.01, 0.001, 0.0001)  # false discovery rates of the key; dots do not grow below the last
 _FAINTEST, _LARGEST = 10.0, 140.0  # square points of a dot for a rate of 0.1 and for the last of these
-_KEY = 3.3  # inches from the head of the colour bar to the foot of the legend
+_KEY = 3.6  # inches from the head of the colour bar to the foot of the legend
+_TICKS = [1, 2, 2.5, 5, 10]  # steps between numbers on the colour bar, times a power of ten
 _RING = 4.5  # points that a ring is wider than its dot
 _FEWEST = 4  # columns that the figure has room for, so that it can say of a domain that no term fits
 
@@ -59,9 +60,12 @@ def describe(
     Returns
     -------
     The Axes: a row for each domain, with its colour of ``uns["{key}_colors"]`` in front, and a column for each term.
+    Domains that were described and have no spots, as in a part of the tissue, are left out; all are drawn where
+    ``obs[key]`` has others than those that were described.
     There is a dot wherever the term fits the domain significantly: its colour is the effect (Cohen's d), its area the
-    logarithm of the false discovery rate, down to 0.0001. The term that names a domain has a ring. Written
-    are the colours alone, where there are none yet.
+    logarithm of the false discovery rate, down to 0.0001. Few effects far above the others have the last colour, and
+    the largest is written above the colour bar then. The term that names a domain has a ring; processes never name
+    one, so that it need not be the term of the largest effect. Written are the colours alone, where there are none yet.
 
     Raises
     ------
@@ -89,7 +93,8 @@ def describe(
     assert names is not None  # for the type checker: missing is a problem, raised above
     terms: pd.DataFrame = table.uns[DescriptionKeys(key).uns][IN_DESCRIPTION.terms]
     colors = _colors(table, key)
-    domains = list(dict.fromkeys([*(each for each in colors if each in names), *names]))
+    domains = _rows(colors, names)
+    terms = terms[terms["domain"].isin(domains)]
     columns = _columns(terms, names, domains, n_terms)
     if ax is None:
         ax = _new_axes(domains, columns)
@@ -148,6 +153,14 @@ def _colors(table: AnnData, key: str) -> dict[str, str]:
     return {domain: color_of[domain] for domain in reading_order(labels)}
 
 
+def _rows(present: Iterable[str], names: dict[str, str]) -> list[str]:
+    """Domains that have spots, in the order of the legend; those described where these are others."""
+    found = list(present)
+    if found and set(found) <= set(names):
+        return found
+    return list(dict.fromkeys([*(each for each in found if each in names), *names]))
+
+
 def _columns(terms: pd.DataFrame, names: dict[str, str], domains: Sequence[str], n_terms: int) -> list[str]:
     """Terms to show, in the order of the domains, so that each domain's own stand side by side."""
     columns: dict[str, None] = {}
@@ -187,6 +200,8 @@ def _draw_dots(
     ax: Axes, terms: pd.DataFrame, names: dict[str, str], domains: Sequence[str], columns: Sequence[str]
 ) -> PathCollection:
     """Draw what fits, and a ring around what names a domain."""
+    from matplotlib.ticker import MaxNLocator
+
     column = {term: place for place, term in enumerate(columns)}
     row = {domain: place for place, domain in enumerate(domains)}
     pairs = list(zip(terms["term"], terms["domain"], strict=True))
@@ -201,8 +216,9 @@ def _draw_dots(
         effect,
         cmap=_CMAP,
         vmin=0,
-        # A few effects are several times the others, which would all look alike on their scale.
-        vmax=max(float(np.quantile(effect, 0.95)), 0.5),
+        # A few effects are several times the others, which would all look alike on their scale. It ends at a number
+        # that the colour bar shows.
+        vmax=float(MaxNLocator(4, steps=_TICKS).tick_values(0, max(float(np.quantile(effect, 0.95)), 0.5))[-1]),
         linewidths=0,
         zorder=2,
     )
@@ -223,18 +239,22 @@ def _area(rate: NDArray[np.float64]) -> NDArray[np.float64]:
 def _explain(ax: Axes, dots: PathCollection) -> None:
     """Tell effect and rate to the right of the upper corner, in inches, so that they look alike beside any table."""
     from matplotlib.lines import Line2D
+    from matplotlib.ticker import MaxNLocator
     from matplotlib.transforms import ScaledTranslation
 
     corner: Any = ax.figure.dpi_scale_trans + ScaledTranslation(1, 1, cast("Any", ax.transAxes))
-    beyond = np.max(np.asarray(dots.get_array())) > dots.get_clim()[1]
+    largest = float(np.max(np.asarray(dots.get_array())))
+    beyond = largest > dots.get_clim()[1]
     bar = ax.figure.colorbar(
         dots,
         cax=ax.inset_axes((0.2, -1.3, 0.12, 0.95), transform=corner),
         extend="max" if beyond else "neither",
+        ticks=MaxNLocator(4, steps=_TICKS),
     )
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize="small")
-    bar.ax.set_title("effect (Cohen's d)", fontsize="small", loc="left", pad=13)
+    told = f"effect (Cohen's d),\nup to {largest:.2g}" if beyond else "effect (Cohen's d)"
+    bar.ax.set_title(told, fontsize="small", loc="left", pad=13)
     sizes = [float(np.sqrt(area)) for area in _area(np.array(_RATES))]
     marks = [
         Line2D([], [], linestyle="", marker="o", color="0.5", markeredgewidth=0, markersize=size) for size in sizes
@@ -243,7 +263,7 @@ def _explain(ax: Axes, dots: PathCollection) -> None:
     marks[-1].set_markersize(sizes[1] + _RING)
     ax.legend(
         marks,
-        [*(f"{rate:g}" for rate in _RATES[:-1]), f"≤ {_RATES[-1]:g}", "names the domain"],
+        [*(f"{rate:g}" for rate in _RATES[:-1]), f"≤ {_RATES[-1]:g}", "names the domain\n(processes do not)"],
         title="FDR",
         loc="upper left",
         bbox_to_anchor=(0.1, -1.5),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import textwrap
 from difflib import get_close_matches
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,8 +73,10 @@ def domains(
     alpha
         Opacity of the spots in [0, 1].
     palette
-        Colours in the order of the legend, or a mapping from category to colour that may leave some out. The default
-        takes ``uns["{key}_colors"]`` where it fits, else thirty colours chosen for readers with any colour vision.
+        Colours in the order of the legend, or a mapping from category to colour that may leave some out, or the name of
+        a matplotlib colour map: a list such as ``"tab20"`` gives its colours in order, a scale such as ``"viridis"`` as
+        many as there are categories, evenly along it. The default takes ``uns["{key}_colors"]`` where it fits, else
+        thirty colours chosen for readers with any colour vision.
     match
         Whether keys that have no colours yet take over those of another key: each category that of the one it overlaps
         best, so that equal colours mean equal places. Colours that an earlier picture gave stay, so that a domain looks
@@ -186,6 +189,8 @@ def domains(
         explaining = list(scenes)[min(ncols, len(scenes)) - 1]  # at the end of the first row
     else:
         explaining = next(reversed(scenes))
+        for left, right in pairwise(axes):  # where there is no room for a legend, it lies above the tissue beside it
+            right.set_zorder(min(right.get_zorder(), left.get_zorder() - 0.01))
     for panel_ax, (key, name), told in zip(axes, panels, titles, strict=True):
         scene, column, rows = scenes[name], columns[key], slices.get(name)
         assert scene is not None  # without a scene there was a problem

@@ -198,12 +198,13 @@ def add_scale_bar(ax: Axes, view: View, *, microns_per_unit: float) -> None:
 
 
 def frame(ax: Axes, view: View, *, title: str) -> None:
-    """Show the view with equal aspect and y downwards, as images have it, without ticks and spines."""
+    """Show the view with equal aspect and y downwards, as images have it, without ticks, spines and ground."""
     ax.set_xlim(view.left, view.right)
     ax.set_ylim(view.bottom, view.top)
     ax.set_aspect("equal")
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[:].set_visible(False)
+    ax.patch.set_visible(False)  # it would cover the legend of the Axes to the left, which reaches into this one
     if title:
         ax.set_title(title)

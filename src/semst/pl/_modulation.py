@@ -11,7 +11,7 @@ from semst._keys import CLUSTER, IN_MODULATION, SPATIAL, ModulationKeys
 from semst._problems import Problems, listed
 from semst.pl._colors import as_labels, assign_colors, keep_colors, reading_order
 from semst.pl._domains import domains
-from semst.pl._palette import PALETTE
+from semst.pl._palette import PALETTE, oklab
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 
 _WHERE = "semst.pl.modulation"
 _PANELS = 4
+_RELATIVE = "size relative to the features"
 _BRIGHTEST = 0.99  # quantile at which a map is brightest: a few spots far above the others would darken all
 _ROW = 0.5  # inches for each domain
 _CELL = 0.84  # inches for each gene
+_KEY = 3.2  # inches that the explanation of the genes is wide
+_LIGHT, _DARK = 0.8, 0.42  # lightness in OKLab of the two boxes of a domain
 _MORE, _LESS = PALETTE[4], PALETTE[0]  # of a gene than elsewhere
 
 
@@ -67,13 +70,14 @@ def modulation(
 
     Returns
     -------
-    Four Axes: a map of the size of :math:`\alpha`, one of :math:`\beta`, each from 0 to the 99th
-    hundredth of its values, in colours of its own; boxes of
-    both for each domain (quartiles, and whiskers from the 5th to the 95th hundredth of its spots); and for each domain
-    the genes whose vectors carry the modulation, the strongest first. Orange genes take a larger part in the vectors of
-    the domain than in those of all spots, blue ones a smaller part: their absence is what counts. Where the genes
-    cannot be told, the last Axes says why. Written are colours alone, in ``uns["{key}_colors"]``, where
-    there are none yet.
+    Four Axes: a map of the size of :math:`\alpha`, one of :math:`\beta`, each from 0 to the 99th hundredth of its
+    values, in colours of its own; boxes of both for each domain, in a light and a dark tone of its colour (quartiles
+    around a dot at the median, and whiskers from the 5th to the 95th hundredth of its spots); and for each domain the
+    genes whose vectors carry the modulation, the strongest first, with the share of it that goes, to first order, when
+    the gene's vector becomes the mean gene's. Shares overlap and need not add up to 100 %. Orange genes take a larger
+    part in the vectors of the domain than in those of all spots, blue ones a smaller part: their absence is what
+    counts. Where the genes cannot be told, the last Axes says why. Written are colours alone, in
+    ``uns["{key}_colors"]``, where there are none yet.
 
     Raises
     ------
@@ -150,6 +154,8 @@ def modulation(
             if circles.get_gid() == "values":
                 drawn = np.ma.filled(circles.get_array(), np.nan)
                 circles.set_clim(0, max(float(np.nanquantile(drawn, _BRIGHTEST)), 1e-12))
+                if circles.colorbar is not None:
+                    circles.colorbar.set_label(_RELATIVE, fontsize="small")
     keep_colors(table, key, found.labels, found.assigned)
     _draw_boxes(axes[2], found)
     _draw_genes(axes[3], found, n_genes)
@@ -222,8 +228,8 @@ def _new_axes(coordinates: NDArray[np.float64], n_domains: int, n_genes: int) ->
     wide = across >= 0.8 * down
     height = max(_ROW * n_domains + 1.6, 6.4 if wide else 4.8)
     tall = (height - 1.2) / 2 if wide else height - 1.0
-    width = float(np.clip(tall * across / down, 1.4, 5.5)) + 0.9
-    boxes, genes = 2.8, _CELL * n_genes + 0.4
+    width = float(np.clip(tall * across / down, 1.4, 5.5)) + 1.1
+    boxes, genes = 2.8, max(_CELL * n_genes, _KEY) + 0.4
     left = width if wide else 2 * width
     figure = plt.figure(figsize=(left + boxes + genes, height), layout="constrained")
     ratios = [width, boxes, genes] if wide else [width, width, boxes, genes]
@@ -233,12 +239,13 @@ def _new_axes(coordinates: NDArray[np.float64], n_domains: int, n_genes: int) ->
 
 
 def _draw_boxes(ax: Axes, found: _Found) -> None:
-    """Two boxes for each domain: open for the factor, filled for the shift."""
+    """Two boxes for each domain in tones that are told apart however narrow the boxes are: light for the factor."""
     from matplotlib.patches import Patch
 
     for place, color in enumerate(found.colors):
-        for values, shift, fill in ((found.alpha[place], -0.2, "white"), (found.beta[place], 0.2, color)):
-            _draw_box(ax, values[np.isfinite(values)], place + shift, color=color, fill=fill)
+        for values, shift, lightness in ((found.alpha[place], -0.2, _LIGHT), (found.beta[place], 0.2, _DARK)):
+            tone, other = _tone(color, lightness), _tone(color, _LIGHT + _DARK - lightness)
+            _draw_box(ax, values[np.isfinite(values)], place + shift, color=tone, inside=other)
     ax.set_yticks(range(len(found.names)), found.names)
     ax.set_ylim(len(found.names) - 0.4, -0.6)
     ax.autoscale_view(scaley=False)
@@ -246,26 +253,37 @@ def _draw_boxes(ax: Axes, found: _Found) -> None:
     common = found.stored[IN_MODULATION.constant]
     alpha, beta = float(common[IN_MODULATION.alpha]), float(common[IN_MODULATION.beta])
     ax.set_xlabel(
-        f"size relative to the features\n(beyond what all spots have in common: α {alpha:.2g}, β {beta:.2g})",
+        f"{_RELATIVE}\n(beyond what all spots have\nin common: α {alpha:.2g}, β {beta:.2g})",
         fontsize="small",
     )
-    grey = "0.35"
-    marks = [Patch(facecolor="white", edgecolor=grey, linewidth=1.4), Patch(facecolor=grey, edgecolor=grey)]
-    ax.legend(marks, ["α", "β"], frameon=False, fontsize="small", handlelength=1.2, loc="best")
+    marks = [Patch(color=_tone("0.5", lightness), linewidth=0) for lightness in (_LIGHT, _DARK)]
+    told = ["α, above (light)", "β, below (dark)"]
+    ax.legend(marks, told, frameon=False, fontsize="small", handlelength=1.2, loc="best")
     ax.set_title("by domain")
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
 
 
-def _draw_box(ax: Axes, values: NDArray[np.float64], y: float, *, color: str, fill: str) -> None:
+def _tone(color: str, lightness: float) -> str:
+    """Mix a colour with white or black until it has this lightness in OKLab."""
+    from matplotlib.colors import to_hex, to_rgb
+
+    own = oklab([color])[0, 0]
+    end = 1.0 if own < lightness else 0.0
+    shares = np.linspace(0, 1, 101)[:, None]
+    mixed = [to_hex(each) for each in (1 - shares) * to_rgb(color) + shares * end]
+    return mixed[int(np.abs(oklab(mixed)[:, 0] - lightness).argmin())]
+
+
+def _draw_box(ax: Axes, values: NDArray[np.float64], y: float, *, color: str, inside: str) -> None:
     from matplotlib.patches import Rectangle
 
     if values.size == 0:
         return
     low, first, median, third, high = np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95])
-    ax.hlines([y, y], [low, third], [first, high], color=color, linewidth=1.2)
-    ax.add_patch(Rectangle((first, y - 0.15), third - first, 0.3, facecolor=fill, edgecolor=color, linewidth=1.4))
-    ax.vlines(median, y - 0.15, y + 0.15, color=color if fill == "white" else "white", linewidth=1.6)
+    ax.hlines([y, y], [low, third], [first, high], color=color, linewidth=1.6)
+    ax.add_patch(Rectangle((first, y - 0.15), third - first, 0.3, facecolor=color, edgecolor=color, linewidth=1.4))
+    ax.plot(median, y, "o", color=inside, markersize=4)  # a line would hide a box that is no wider
     ax.update_datalim([(low, y), (high, y)])
 
 
@@ -301,8 +319,9 @@ def _draw_genes(ax: Axes, found: _Found, n_genes: int) -> None:
     ax.set_ylim(len(found.names) - 0.4, -0.6)
     ax.legend(
         [Patch(facecolor=_MORE), Patch(facecolor=_LESS)],
-        ["more of it here than elsewhere", "less of it"],
-        title="share of the modulation that goes with the gene",
+        ["more of the gene here than elsewhere", "less of it"],
+        title="share of the modulation that goes, to first order,\nwhen the gene's vector becomes the mean gene's;\n"
+        "shares overlap and need not add up to 100 %",
         loc="upper center",
         bbox_to_anchor=(0.5, -0.01),
         ncols=2,

@@ -16,13 +16,16 @@ logger = logging.getLogger("semst")
 
 PALETTE = (
     *("#3448af", "#98b319", "#910534", "#0bbef5", "#c34d10", "#9164d3", "#267f70", "#db88a2"),
-    *("#620054", "#e6cd68", "#574966", "#dd4ba1", "#312975", "#988b69", "#034e21", "#4a93fe"),
-    *("#83533a", "#879ece", "#2024a7", "#c5a073", "#6949d2", "#c37832", "#448bb9", "#717742"),
-    *("#8bcd99", "#79368d", "#f5a663", "#9b4ea2", "#b971e2", "#996987"),
+    *("#988b69", "#620054", "#e6cd68", "#dd4ba1", "#717742", "#8bcd99", "#c37832", "#4a93fe"),
+    *("#c5a073", "#574966", "#83533a", "#996987", "#879ece", "#2024a7", "#6949d2", "#448bb9"),
+    *("#034e21", "#9b4ea2", "#b971e2", "#312975", "#f5a663", "#79368d"),
 )
 """Thirty colours, found by annealing the smallest distance in OKLab between any two of them as seen with normal vision,
-protanopia, deuteranopia and tritanopia. The first eight were placed first, so every shorter palette is a good one too,
-and the order keeps neighbours in the list far apart, because layers of a tissue are often numbered in their order."""
+protanopia, deuteranopia and tritanopia. The first eight were placed first, and the others follow by how far they are
+from all before them. In CIEDE2000, of which 2.3 is just noticeable, any two of the first eight differ by 18 with normal
+vision and by 12.9 with any, of the first sixteen by 13 and 7.4, of all thirty by 8.1 and 4.8: beyond sixteen some look
+alike at a glance. The order keeps neighbours in the list 11 apart with any vision, because layers of a tissue are often
+numbered in their order."""
 
 UNLABELLED = "#d9d9d9"
 
