@@ -57,7 +57,6 @@ def one_after_the_other(*, at_once):
     yield _workers._now, Event()
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_after_an_interruption_nothing_further_is_begun():
     begun = []
 
@@ -76,6 +75,7 @@ def test_after_an_interruption_nothing_further_is_begun():
     assert len(begun) < 100
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_the_number_of_cores_does_not_change_a_byte(tissue, monkeypatch):
     results = []
     for cores in (1, 4):
