@@ -162,9 +162,10 @@ def test_what_semst_did_not_write_is_not_replaced(tissue):
     del adata.uns["spatial"]
     with pytest.raises(ValueError, match="key_added='spatial' is the name of coordinates and images"):
         query(adata, "MBP", key_added="spatial", **FEW)
-    adata.uns["images"] = {}
-    with pytest.raises(ValueError, match=r"take the place of uns\['images'\]"):
-        query(adata, "MBP", key_added="images", **FEW)
+    for there in ({}, 5, np.arange(3), "text"):
+        adata.uns["images"] = there
+        with pytest.raises(ValueError, match=r"take the place of uns\['images'\]"):
+            query(adata, "MBP", key_added="images", **FEW)
     with pytest.raises(ValueError, match=r"take the place of obs\['expert_MBP'\]"):
         query(adata, "MBP", key_added="expert", **FEW)
     assert adata.uns["neighbors"] == {"params": {"n_neighbors": 15}}

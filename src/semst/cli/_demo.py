@@ -4,6 +4,7 @@ import sys
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from semst._keys import CLUSTER, GROUND_TRUTH
 from semst.cli._cluster import compare, draw, report
 from semst.cli._files import check_free, staged, write
 
@@ -38,15 +39,15 @@ def run_demo(arguments: argparse.Namespace) -> None:
         gene_semantics(adata)
         cluster(
             adata,
-            n_clusters=adata.obs["ground_truth"].nunique(),
+            n_clusters=adata.obs[GROUND_TRUTH].nunique(),
             epochs=arguments.epochs,
             device=arguments.device,
             random_state=arguments.random_state,
             progress=not arguments.quiet,
         )
-        draw(adata, meanwhile[picture], ["ground_truth", "semst", "semst_confidence"])
+        draw(adata, meanwhile[picture], [GROUND_TRUTH, CLUSTER.obs, CLUSTER.confidence])
         write(adata, meanwhile[table])
-    report(adata, "semst")
-    sys.stdout.write(f"{compare(adata, 'ground_truth', 'semst')}\n")
+    report(adata, CLUSTER.obs)
+    sys.stdout.write(f"{compare(adata, GROUND_TRUTH, CLUSTER.obs)}\n")
     sys.stdout.write(f"wrote {picture.resolve()}\nwrote {table.resolve()}\n")
     sys.stdout.write(f"{perf_counter() - start:.0f} seconds.\n{_NEXT}")

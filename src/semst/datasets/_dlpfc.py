@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from semst._keys import IN_LIBRARY
+from semst._keys import GROUND_TRUTH, IN_LIBRARY, SPATIAL
 from semst.datasets._fetch import Cache, cache_folder
 from semst.datasets._registry import Slice, SliceDataset, load_registry
 from semst.datasets._visium_files import Counts, read_counts, read_image, read_layers, read_positions
@@ -173,7 +173,7 @@ def _assemble(
     placed = under_tissue.loc[counts.barcodes]
     obs = placed[["in_tissue", "array_row", "array_col"]].copy()
     obs.index.name = None
-    obs["ground_truth"] = pd.Categorical(layers.reindex(counts.barcodes), categories=sorted(set(layers)))
+    obs[GROUND_TRUTH] = pd.Categorical(layers.reindex(counts.barcodes), categories=sorted(set(layers)))
     # Unique before AnnData sees them: it would warn otherwise.
     var = pd.DataFrame({"gene_ids": counts.gene_ids}, index=make_index_unique(pd.Index(counts.symbols)))
     spatial = placed[["pxl_col", "pxl_row"]].to_numpy(dtype=np.float64)
@@ -184,10 +184,10 @@ def _assemble(
     }
     notes = f"{dataset.title}; slice {chosen.sample_id}. Source: {dataset.homepage}. Licence: {dataset.licence}. "
     uns: dict[str, Any] = {
-        "spatial": {chosen.sample_id: entry},
+        SPATIAL.coordinates: {chosen.sample_id: entry},
         "notes": f"{notes}Citation: {dataset.citation} https://doi.org/{dataset.doi}",
     }
-    return AnnData(counts.matrix, obs=obs, var=var, obsm={"spatial": spatial}, uns=uns)
+    return AnnData(counts.matrix, obs=obs, var=var, obsm={SPATIAL.coordinates: spatial}, uns=uns)
 
 
 def _scalefactors(dataset: SliceDataset, chosen: Slice) -> dict[str, float]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from semst._keys import IN_LIBRARY, SPATIAL
+from semst._keys import GROUND_TRUTH, IN_LIBRARY, SPATIAL
 from semst.datasets._cell_types import CORTEX, TUMOUR
 from semst.datasets._expression import Genes, choose_genes, draw_counts, symbol_table
 from semst.datasets._section import Section, draw_section
@@ -214,10 +214,12 @@ def _assemble(
             IN_LIBRARY.diameter: SPOT_DIAMETER_UM * FULLRES_PIXELS_PER_UM,
             "tissue_hires_scalef": HIRES_PIXELS / float(spatial.max()),
         }
-        uns["spatial"] = {"simulated": {IN_LIBRARY.images: {}, IN_LIBRARY.factors: scalefactors, "metadata": {}}}
+        uns[SPATIAL.coordinates] = {
+            "simulated": {IN_LIBRARY.images: {}, IN_LIBRARY.factors: scalefactors, "metadata": {}}
+        }
     else:
         uns[SPATIAL.unit] = "micrometer"
-    return AnnData(counts, obs=obs, var=var, obsm={"spatial": spatial}, uns=uns)
+    return AnnData(counts, obs=obs, var=var, obsm={SPATIAL.coordinates: spatial}, uns=uns)
 
 
 def _observations(section: Section, names: list[str], kinds: list[str]) -> pd.DataFrame:
@@ -230,7 +232,7 @@ def _observations(section: Section, names: list[str], kinds: list[str]) -> pd.Da
     if section.array is not None:
         row, column = section.array
         columns = {"in_tissue": np.ones(n, dtype=np.int64), "array_row": row, "array_col": column}
-    columns["ground_truth"] = pd.Categorical.from_codes(section.domain, categories=pd.Index(names))
+    columns[GROUND_TRUTH] = pd.Categorical.from_codes(section.domain, categories=pd.Index(names))
     if section.array is None:
         kind = np.asarray(section.mixture.argmax(axis=1))
         columns["cell_type"] = pd.Categorical.from_codes(kind, categories=pd.Index(kinds))

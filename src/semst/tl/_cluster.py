@@ -57,8 +57,9 @@ def cluster(
         in memory, which of a backed AnnData ``adata.write()`` brings to disk (opened with ``backed="r+"``; else
         ``adata.write_h5ad(path)``).
     n_clusters
-        Number of domains, at least 2; exactly so many are returned. The default None chooses the number between 2 and
-        15 that is most stable when only half of the molecules are looked at, see Notes and :func:`semst.pl.stability`.
+        Number of domains, at least 2 and at most a third of the spots; exactly so many are returned. The default None
+        chooses the number between 2 and 15 that is most stable when only half of the molecules are looked at, see Notes
+        and :func:`semst.pl.stability`.
     preset
         ``"default"``: our recipe, the same for every tissue. ``"published"``: the paper's architecture, loss weights
         and k-means on the last state of the training.
@@ -92,7 +93,7 @@ def cluster(
         Seed of everything random, at least 0. The same seed on the same machine with the same versions gives the same
         bytes.
     progress
-        Whether a bar shows the training.
+        Whether bars show the training and the partitions.
     table_key
         Name of the table in a SpatialData that has several.
     spatial_key
@@ -163,9 +164,9 @@ def cluster(
         If an argument is out of its range; ``key_added`` names what semst did not write; names are duplicated; counts
         are negative, not whole numbers, not finite, or missing from a spot; coordinates are not finite; a table does
         not match its element; a spot has no slice, a slice fewer than 10 spots, or a graph that is there edges between
-        slices; there are fewer spots than domains, or spots do not fall into so many groups; no gene is recognised;
-        ``n_clusters`` is None and the likelihood Gaussian; ``checkpoint`` holds another run; or processes that train
-        together were not called alike. One error names all problems, and ``data`` is as it was.
+        slices; there are fewer than three spots to a domain, or spots do not fall into so many groups; no gene is
+        recognised; ``n_clusters`` is None and the likelihood Gaussian; ``checkpoint`` holds another run; or processes
+        that train together were not called alike. One error names all problems, and ``data`` is as it was.
     FloatingPointError
         If training diverges; ``data`` is as it was.
     MemoryError

@@ -211,12 +211,14 @@ def query(
 
 def _check_untaken(table: AnnData, keys: QueryKeys, names: Iterable[str], problems: Problems) -> None:
     """Note names that something else has; of our own name all is ours, also where ``uns`` is lost."""
+    own = keys.base == QUERY.base
     stored = table.uns.get(keys.uns, {})
-    empty = keys.uns in table.uns and keys.base != QUERY.base and not len(stored)  # a place that others may fill
-    if empty or not (isinstance(stored, Mapping) and all(_is_answer(each) for each in stored.values())):
+    ours = isinstance(stored, Mapping) and all(_is_answer(each) for each in stored.values())
+    # Under another name an empty dict is a place that others may fill.
+    if not ours or (keys.uns in table.uns and not own and len(stored) == 0):
         check_untaken(table, keys.base, [("uns", keys.uns)], problems)
         return
-    new = [name for name in names if name not in stored] if keys.base != QUERY.base else []
+    new = [] if own else [name for name in names if name not in stored]
     columns = [column for name in new for column in (keys.score(name), keys.p_value(name))]
     check_untaken(table, keys.base, [("obs", column) for column in columns], problems)
 
