@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from threading import Event
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 import semst
 from semst.nn import Section
 from semst.training import _train
+from semst.training._checkpoint import Checkpoint
 
 K = 3
 
@@ -65,18 +67,26 @@ def test_networks_of_other_tiles_are_not_taken_up(adata, room_for, tmp_path, mon
     room_for(300)
     undisturbed = clustered(tmp_path / "undisturbed")
     limited, whole = Section.to, []
+    disturbed, one_is_kept = tmp_path / "disturbed", Event()
+    keep = Checkpoint.keep
+
+    def kept(self, number, network, history):
+        keep(self, number, network, history)
+        one_is_kept.set()
 
     def soon_full(self, device):
         if self.n_spots < adata.n_obs:
             return limited(self, device)
         whole.append(self)
-        return self if len(whole) <= 3 else limited(self, device)  # some networks have been trained by then
+        if len(whole) <= 3:
+            return self
+        assert one_is_kept.wait(60)
+        return limited(self, device)
 
+    monkeypatch.setattr(Checkpoint, "keep", kept)
     monkeypatch.setattr(Section, "to", soon_full)
-    disturbed = tmp_path / "disturbed"
     np.testing.assert_array_equal(clustered(disturbed), undisturbed)
-    assert len(whole) > 3
-    assert (disturbed / "network-0.safetensors").exists()
+    assert list(disturbed.glob("network-[0-2].safetensors"))
     assert len(list(disturbed.glob("network-*-tiles-225.safetensors"))) == 8
     np.testing.assert_array_equal(clustered(disturbed), undisturbed)
 
