@@ -237,3 +237,4 @@ IN_DESCRIPTION = DescriptionEntries()
 IN_CONTROL = ControlEntries()
 IN_LIBRARY = LibraryEntries()
 GROUND_TRUTH = "ground_truth"  # obs: experts' labels in semst.datasets; never read outside datasets, pl and metrics
+UNNAMED = "no term fits"  # the name of a domain without one

@@ -8,7 +8,6 @@ from anndata import AnnData, read_h5ad
 from matplotlib.colors import to_hex
 
 import semst
-from semst.pl import _describe
 from semst.pl._palette import PALETTE
 
 ROWS = [
@@ -229,12 +228,6 @@ def test_errors(adata):
             semst.pl.describe(adata, n_terms=wrong)
     with pytest.raises(TypeError, match="expected AnnData or SpatialData, got list"):
         semst.pl.describe([])
-
-
-def test_the_word_for_no_word_is_that_of_describe():
-    from semst.tl._describe import UNNAMED
-
-    assert _describe._UNNAMED == UNNAMED
 
 
 def test_what_is_described_is_drawn():

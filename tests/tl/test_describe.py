@@ -11,9 +11,10 @@ import pytest
 from scipy import sparse
 
 import semst
+from semst._keys import UNNAMED
 from semst.semantics._packaged import gene_index
 from semst.tl import _describe as module
-from semst.tl._describe import UNNAMED, describe
+from semst.tl._describe import describe
 
 MYELIN = ["MBP", "PLP1", "MOG", "MAG", "MOBP", "CNP", "CLDN11", "OPALIN", "MYRF", "ERMN", "ASPA", "UGT8"]
 SYNAPSE = ["SNAP25", "SYT1", "SYP", "VAMP2", "STX1A", "SV2A", "SYN1", "GRIN1", "GRIA2", "DLG4", "CAMK2A", "SLC17A7"]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from semst._inputs import find_table, is_spatialdata
-from semst._keys import CLUSTER, IN_DESCRIPTION, DescriptionKeys
+from semst._keys import CLUSTER, IN_DESCRIPTION, UNNAMED, DescriptionKeys
 from semst._problems import Problems, listed
 from semst.pl._colors import as_labels, assign_colors, keep_colors, reading_order
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 _WHERE = "semst.pl.describe"
-# As semst.tl.describe writes it; to import it from there would load the network's libraries to draw a picture.
-_UNNAMED = "no term fits"
 _CMAP = "viridis_r"
 _COLUMN, _ROW = 0.24, 0.28  # inches
 _LETTER = 0.078  # inches of a letter of small type
@@ -106,7 +104,7 @@ def describe(
     described = set(terms["domain"])
     for place, domain in enumerate(domains):
         if domain not in described:
-            note = ax.text(-0.3, place, _UNNAMED, verticalalignment="center", fontsize="small", color="0.45")
+            note = ax.text(-0.3, place, UNNAMED, verticalalignment="center", fontsize="small", color="0.45")
             note.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})
     return ax
 
@@ -139,7 +137,7 @@ def read_names(table: AnnData, key: str, problems: Problems, *, name: str) -> di
         )
         return None
     stored = table.uns[DescriptionKeys(key).uns][IN_DESCRIPTION.names]["name"]
-    return {str(domain): "" if words == _UNNAMED else str(words) for domain, words in stored.items()}
+    return {str(domain): "" if words == UNNAMED else str(words) for domain, words in stored.items()}
 
 
 def _colors(table: AnnData, key: str) -> dict[str, str]:

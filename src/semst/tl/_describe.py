@@ -8,7 +8,7 @@ import pandas as pd
 from scipy.stats import false_discovery_control
 
 from semst._inputs import check_names, find_table, read_counts
-from semst._keys import CLUSTER, IN_DESCRIPTION, SEMANTICS, DescriptionKeys
+from semst._keys import CLUSTER, IN_DESCRIPTION, SEMANTICS, UNNAMED, DescriptionKeys
 from semst._problems import Problems, listed
 from semst._provenance import versions
 from semst._results import actualise
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("semst")
 
 WHERE = "semst.tl.describe"
-UNNAMED = "no term fits"
 
 _GENES = 5  # that are listed for a term
 _EVERYWHERE = "any"
