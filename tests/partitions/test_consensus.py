@@ -58,12 +58,32 @@ def test_refine_keeps_a_domain_that_would_vanish():
 def test_explained_by_hand():
     labels = np.array([0, 0, 1, 1])
     counts = np.array([[3.0, 0], [1, 1], [0, 2], [1, 3]])
-    # Counts of the domains: (4, 1) and (1, 5); half a count is added to each entry.
-    joint = np.array([[4.5, 1.5], [1.5, 5.5]]) / 13
-    expected = sum(
-        joint[d, j] * np.log(joint[d, j] / (joint[d].sum() * joint[:, j].sum())) for d in (0, 1) for j in (0, 1)
-    )
-    assert explained(labels, sparse.csr_matrix(counts)) == pytest.approx(expected)
+    # Counts of the domains: (4, 1) and (1, 5). For two genes one molecule, shared 5 : 6 as in the tissue, is added.
+    first = 4 * np.log((4 + 5 / 11) / 6 / (5 / 11)) + 1 * np.log((1 + 6 / 11) / 6 / (6 / 11))
+    second = 1 * np.log((1 + 5 / 11) / 7 / (5 / 11)) + 5 * np.log((5 + 6 / 11) / 7 / (6 / 11))
+    assert explained(labels, sparse.csr_matrix(counts)) == pytest.approx((first + second) / 11)
+
+
+def test_genes_that_nothing_has_and_numbers_that_no_spot_has_explain_nothing():
+    """After a vote among neighbours groups may be gone; what they were called must not count."""
+    generator = np.random.default_rng(0)
+    counts = generator.poisson(1.0, size=(60, 8)).astype(float)
+    labels = np.arange(60) % 2
+    plain = explained(labels, sparse.csr_matrix(counts))
+    assert explained(5 * labels + 1, sparse.csr_matrix(counts)) == pytest.approx(plain, rel=1e-12)
+    more = sparse.csr_matrix(np.hstack([counts, np.zeros((60, 30))]))
+    assert explained(labels, more) == pytest.approx(plain, rel=1e-12)
+
+
+def test_a_domain_of_few_molecules_explains_little():
+    """A lone spot has seen few of 2000 genes. Half a count for each of them would make it a tissue of its own."""
+    rates = np.random.default_rng(1).gamma(0.3, 0.1, size=2000)
+    counts = sparse.csr_matrix(np.random.default_rng(0).poisson(rates, size=(300, 2000)).astype(float))
+    alone = np.arange(300) == 0
+    joint = np.stack([counts[~alone].sum(axis=0).A1, counts[alone].sum(axis=0).A1]) / counts.sum()
+    apart = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)
+    information = float((joint[joint > 0] * np.log(joint[joint > 0] / apart[joint > 0])).sum())
+    assert 0 < explained(alone.astype(int), counts) < information / 2
 
 
 def test_explained_is_all_there_is_to_know_where_domains_share_no_gene():

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 _AT_ONCE = 8  # partitions that are judged in one walk through the counts
+_DRAWN = 0.5  # molecules for each gene by which domains are drawn towards the tissue
 
 
 def explained(
@@ -26,11 +27,13 @@ def explained(
 
     .. math::
 
-        \frac{1}{N} \sum_d \sum_j c_{dj} \log \frac{p_{dj}}{p_j}
+        \frac{1}{N} \sum_d \sum_j c_{dj} \log \frac{p_{dj}}{p_j}, \qquad
+        p_{dj} = \frac{c_{dj} + m \, p_j}{\sum_i c_{di} + m}
 
-    with :math:`c_{dj}` the counts of gene :math:`j` in domain :math:`d`, :math:`p_{dj}` their share, :math:`p_j` the
-    share in the whole tissue, :math:`N` all counts: the mutual information of gene and domain, in nats per molecule.
-    Half a count is added to each gene of each domain, so that no share is zero.
+    with :math:`c_{dj}` the counts of gene :math:`j` in domain :math:`d`, :math:`p_j` its share in the whole tissue,
+    :math:`N` all counts: for :math:`m = 0` the mutual information of gene and domain, in nats per molecule. The shares
+    of a domain are drawn towards those of the tissue by :math:`m` molecules, half of one for each gene that the tissue
+    has, so that a domain of few molecules explains little, and a number that no spot has nothing at all.
 
     Parameters
     ----------
@@ -39,16 +42,15 @@ def explained(
     counts
         ``(n, g)`` CSR, not negative.
     slices
-        ``(n,)`` number of each spot's slice, from 0. Then :math:`p_j` is the share in the spot's own slice, and the
-        profile of a domain is what it multiplies those shares by, the same in all slices:
+        ``(n,)`` number of each spot's slice, from 0. Then the place of :math:`p_j` takes, for each domain,
 
         .. math::
 
-            \frac{1}{N} \sum_d \sum_j c_{dj} \log \frac{c_{dj}}{\sum_s n_{sd} \, p_{sj}}
+            \sum_s n_{sd} \, p_{sj} \Big/ \sum_s n_{sd}
 
-        with :math:`n_{sd}` the counts of domain :math:`d` in slice :math:`s`. Domains that only tell slices apart
-        explain nothing, and a domain explains most where it is the same tissue in every slice. With one slice the two
-        formulas are one.
+        with :math:`p_{sj}` the share in slice :math:`s` and :math:`n_{sd}` the counts of domain :math:`d` there.
+        Domains that only tell slices apart explain nothing, and a domain explains most where it is the same tissue in
+        every slice. With one slice this is :math:`p_j`.
     """
     return float(explained_by_each([labels], counts, slices)[0])
 
@@ -57,30 +59,38 @@ def explained_by_each(
     partitions: Sequence[NDArray[np.integer[Any]]], counts: sparse.csr_matrix, slices: NDArray[np.int64] | None = None
 ) -> NDArray[np.float64]:
     """Do for many partitions what :func:`explained` does for one, several in each walk through the counts."""
-    within = None if slices is None else _Within(counts, slices)
+    tissue = _Tissue(counts, np.zeros(counts.shape[0], dtype=np.int64) if slices is None else slices)
     found = []
     for start in range(0, len(partitions), _AT_ONCE):
         members = [indicator(labels) for labels in partitions[start : start + _AT_ONCE]]
         ends = np.cumsum([each.shape[1] for each in members])[:-1]
-        together = np.asarray(counts.T @ np.concatenate(members, axis=1), dtype=np.float64).T + 0.5
-        for each, totals in zip(members, np.split(together, ends), strict=True):
-            whole = totals.sum(axis=0) if within is None else within.expected(each)
-            expected = totals.sum(axis=1, keepdims=True) * whole / whole.sum(axis=-1, keepdims=True)
-            found.append(float((totals * np.log(totals / expected)).sum() / totals.sum()))
+        together = np.asarray(counts.T @ np.concatenate(members, axis=1), dtype=np.float64).T
+        found += [
+            tissue.explained(totals, tissue.shares(each))
+            for each, totals in zip(members, np.split(together, ends), strict=True)
+        ]
     return np.array(found)
 
 
-class _Within:
-    """What is expected of each domain where only what differs within slices counts."""
+class _Tissue:
+    """What domains are held against: the shares of genes in the slices that their spots lie in."""
 
     def __init__(self, counts: sparse.csr_matrix, slices: NDArray[np.int64]) -> None:
-        by_slice = slice_sums(counts, slices) + 0.5
-        self.share = by_slice / by_slice.sum(axis=1, keepdims=True)
+        by_slice = slice_sums(counts, slices)
+        self.share = by_slice / np.maximum(by_slice.sum(axis=1, keepdims=True), 1)
         self.depth = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
         self.slices = slices
+        self.drawn = _DRAWN * np.count_nonzero(by_slice.any(axis=0))
 
-    def expected(self, members: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Give the counts ``(k, g)`` that domains ``(n, k)`` would have with the shares of their slices."""
+    def shares(self, members: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Give the shares ``(k, g)`` that domains ``(n, k)`` would have were they like the slices they lie in."""
         pairs = slice_sums(members * self.depth[:, None], self.slices)  # counts of each domain in each slice
-        counts: NDArray[np.float64] = pairs.T @ self.share + 0.5
-        return counts
+        of_slices = pairs / np.maximum(pairs.sum(axis=0), 1)
+        expected: NDArray[np.float64] = of_slices.T @ self.share
+        return expected
+
+    def explained(self, totals: NDArray[np.float64], expected: NDArray[np.float64]) -> float:
+        """Compare the counts ``(k, g)`` of domains with the shares ``(k, g)`` that are expected."""
+        share = (totals + self.drawn * expected) / (totals.sum(axis=1, keepdims=True) + self.drawn)
+        ratio = np.divide(share, expected, out=np.ones_like(share), where=expected > 0)
+        return float((totals * np.log(ratio)).sum() / totals.sum())
