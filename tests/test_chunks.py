@@ -91,6 +91,22 @@ def test_zarr_by_dask_gives_what_it_gives_in_memory(tissue, expected, form, tmp_
     same(lazy, expected)
 
 
+def test_semantics_may_come_from_another_matrix_on_disk_than_the_counts(tissue, tmp_path):
+    """What meaning did is told from the matrix that the semantics were made of, after all has been trained."""
+    import zarr
+
+    tissue.write_zarr(tmp_path / "a.zarr")
+    found = []
+    for lazy in (False, True):
+        adata = tissue.copy()
+        adata.layers["counts"] = adata.X.copy()
+        if lazy:
+            adata.X = read_elem_lazy(zarr.open_group(tmp_path / "a.zarr", mode="r")["X"])
+        run(adata, layer="counts")
+        found.append(adata.uns["semst"]["modulation"]["influence"])
+    np.testing.assert_array_equal(*found)
+
+
 @pytest.mark.parametrize("chunks", [(1, 2), (2, 4), (5, 4), (3, 1)])
 @pytest.mark.parametrize("to", [np.asarray, sparse.csr_matrix])
 def test_chunks_of_every_shape(chunks, to):

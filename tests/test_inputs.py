@@ -170,6 +170,18 @@ def test_missing_layer_and_missing_x():
     )
 
 
+def test_stored_zeros_are_no_counts():
+    """Thresholds and ambient-RNA removal leave them behind; a gene that has nothing else is zero in every spot."""
+    matrix = sparse.csr_matrix(np.array([[1, 2, 3], [4, 5, 6]], dtype=np.float32))
+    matrix.data[[1, 4]] = 0
+    table = AnnData(matrix)
+    problems = Problems("here")
+    read = read_counts(table, problems)
+    assert not problems
+    np.testing.assert_array_equal(read.getnnz(axis=0), [2, 0, 2])
+    assert table.X.nnz == 6
+
+
 def test_a_dask_array_is_read_and_checked():
     import dask.array as da
 

@@ -134,10 +134,7 @@ def read_counts(
     if matrix is None:
         problems.missing(f"the table has no {source}; name the layer with the counts with `layer=`; {_layers(table)}.")
         return None
-    counts = load(matrix) if is_on_disk(matrix) else sparse.csr_matrix(matrix, dtype=np.float32)
-    if not counts.has_canonical_format:
-        counts = counts.copy()
-        counts.sum_duplicates()
+    counts = read_sparse(matrix)
     values = counts.data
     if not np.isfinite(values).all():
         problems.add(f"{source} holds NaN or infinite values; set them to 0 or remove their spots.")
@@ -164,6 +161,22 @@ def read_counts(
                 f"remove {them} with `scanpy.pp.filter_cells(adata, min_counts=1)`."
             )
     return counts
+
+
+def read_sparse(matrix: Any) -> sparse.csr_matrix:  # noqa: ANN401 (anything that an AnnData holds)
+    """Read a matrix as float32 CSR in canonical form and without stored zeros, which would count as seen.
+
+    Parameters
+    ----------
+    matrix
+        ``(n, g)``: dense, sparse, dask or on disk. It stays as it is; memory is shared where nothing needs a change.
+    """
+    read = load(matrix) if is_on_disk(matrix) else sparse.csr_matrix(matrix, dtype=np.float32)
+    if not read.has_canonical_format or (read.data == 0).any():
+        read = read.copy()
+        read.sum_duplicates()
+        read.eliminate_zeros()
+    return read
 
 
 def _layers(table: AnnData) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
 import semst
 
@@ -78,6 +79,20 @@ def test_other_ways_to_train_are_kept_as_well(tissue, tmp_path, options):
     model.save(tmp_path / "model")
     again = semst.SemST.load(tmp_path / "model").embed(small, key_added="again", copy=True)
     alike(again.obsm["X_again"], small.obsm["X_semst"], atol=1e-3)
+
+
+def test_a_published_model_scales_spots_by_the_genes_that_it_reads(tissue):
+    """Most genes are not chosen; counts of those must not change what is read of the others."""
+    small = tissue[:250].copy()
+    chosen = {"preset": "published", "n_top_genes": small.n_vars // 3, "epochs": 2, "semantics_key": None}
+    model = semst.SemST.train(small, n_clusters=3, progress=False, **chosen)
+    again = model.embed(small, key_added="again", copy=True)
+    alike(again.obsm["X_again"], small.obsm["X_semst"], atol=1e-4)
+    loud = small.copy()
+    others = [name for name in small.var_names if name not in set(model.genes)]
+    assert len(others) > small.n_vars // 2
+    loud.X = sparse.csr_matrix(loud.X.multiply(np.where(loud.var_names.isin(others), 5, 1)))
+    alike(model.embed(loud, key_added="again", copy=True).obsm["X_again"], small.obsm["X_semst"], atol=1e-4)
 
 
 def test_gaussian_models_read_expression_that_is_normalised(tissue):

@@ -65,7 +65,7 @@ def same_label(first, second, *, key="semst") -> float:
 
 def everything(n_genes: int) -> Overlap:
     genes = np.arange(n_genes)
-    return Overlap(genes, genes, genes, 1.0, {})
+    return Overlap(genes, genes, genes, 1.0, 1.0, {})
 
 
 VALUES = sparse.csr_matrix(np.array([[1, 4], [3, 4], [10, 0], [10, 6]], dtype=np.float32))
@@ -89,7 +89,7 @@ def test_reading_of_genes_themselves_by_hand(within, level):
     reading = Reading("none", 0.0, np.ones(2), np.array([6.0, 3.5]), None, within)
     relative = np.array([[-1, 0], [1, 0], [0, -3], [0, 3]])
     np.testing.assert_array_equal(reading(VALUES, everything(2), recentre=True, slices=SLICES), relative + level)
-    first = Overlap(np.array([0]), np.array([0]), np.array([0]), 1.0, {})
+    first = Overlap(np.array([0]), np.array([0]), np.array([0]), 1.0, 1.0, {})
     lacking = reading(VALUES[:, :1], first, recentre=True, slices=SLICES)
     np.testing.assert_array_equal(lacking, relative * [1, 0] + level)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -58,6 +59,20 @@ def test_the_mixture_sees_through_a_direction_that_all_groups_share():
 def test_the_mixture_cuts_groups_that_are_points():
     points = np.eye(3, dtype=np.float32)[TRUTH] * 7
     assert adjusted_rand_score(mixture(points, 3, random_state=0), TRUTH) == 1
+
+
+def test_leiden_in_threads_gives_what_it_gives_alone():
+    """It draws from the one generator of its library, which threads must not seed for each other."""
+    points = blobs(spread=3.0)
+
+    def cut(seed):
+        return leiden(points, 5, random_state=seed)
+
+    alone = [cut(seed) for seed in range(12)]
+    with ThreadPoolExecutor(4) as executor:
+        for _ in range(3):
+            for one, other in zip(alone, executor.map(cut, range(12)), strict=True):
+                np.testing.assert_array_equal(one, other)
 
 
 def test_leiden_says_when_it_cannot_give_so_many_groups():

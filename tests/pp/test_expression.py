@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from semst.pp._expression import (
+    deviations,
     morans_i,
     principal_components,
     published_genes,
@@ -176,6 +177,12 @@ def test_no_more_components_than_the_matrix_has():
     got = principal_components(csr(alone), 50, random_state=0)
     expected = (alone - alone.mean()) / alone.std()
     np.testing.assert_allclose(got * np.sign((got * expected).sum()), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("value", [0.1, 3.3, 1e4])
+def test_what_does_not_vary_has_deviation_one_however_it_rounds(value):
+    values = sparse.csr_matrix(np.full((5000, 3), value, dtype=np.float32))
+    np.testing.assert_array_equal(deviations(values), 1)
 
 
 def test_published_scaling_by_hand():

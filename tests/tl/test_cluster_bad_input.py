@@ -75,6 +75,12 @@ def _graph_without_edges(adata):
     adata.obsp["spatial_connectivities"] = sparse.csr_matrix((adata.n_obs, adata.n_obs))
 
 
+def _graph_of_self_loops(adata):
+    from scipy import sparse
+
+    adata.obsp["spatial_connectivities"] = sparse.identity(adata.n_obs, format="csr")
+
+
 @pytest.mark.filterwarnings("ignore:(Observation|Variable) names are not unique:UserWarning")
 @pytest.mark.parametrize(
     ("spoil", "message"),
@@ -89,7 +95,8 @@ def _graph_without_edges(adata):
         (_duplicated_spots, "1 name in obs_names occurs more than once.*obs_names_make_unique"),
         (_duplicated_genes, "1 name in var_names occurs more than once.*var_names_make_unique"),
         (_unknown_genes, "(?s)none of the .*genes|no gene"),
-        (_graph_without_edges, "has no edges"),
+        (_graph_without_edges, "has no edges between spots"),
+        (_graph_of_self_loops, "has no edges between spots"),
     ],
 )
 def test_spoilt_data(original, spoil, message):

@@ -204,3 +204,23 @@ def test_same_seed_same_bytes():
     one, same, other = (against_genes(found, weights, n_permutations=9, random_state=seed)[1] for seed in (3, 3, 4))
     np.testing.assert_array_equal(one, same)
     assert (one != other).any()
+
+
+def test_a_rare_domain_of_large_tissue_is_seen(monkeypatch):
+    """Among the spots that are drawn hardly one is of it; more of its own are looked at, and others as drawn."""
+    monkeypatch.setattr(module, "_SPOTS", 60)
+    monkeypatch.setattr(module, "_FEWEST", 8)
+    counts, codes = tissue(n=600, effect=0.0)
+    codes[:] = 1
+    codes[:10], codes[300:] = 0, 2
+    counts[:10, :8] *= 4
+    found = found_in(counts, codes)
+    weights = centre(np.eye(counts.shape[1])[:, [1]], found.bins)
+    for seed in range(5):
+        spots, drawn = module._some_spots(codes, np.random.default_rng(seed))
+        np.testing.assert_array_equal(np.unique(spots), spots)
+        assert drawn.sum() == 60
+        assert np.count_nonzero(codes[spots] == 0) == 8
+        effect, p = against_spots(found, weights, random_state=seed)
+        assert effect[0, 0] > 1
+        assert p[0, 0] < 0.01

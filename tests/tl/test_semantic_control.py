@@ -43,7 +43,7 @@ def seen(monkeypatch) -> list:
     """What every run is given; domains are bands of the tissue, drawn by the seed, so that nothing is trained."""
     given_to = []
 
-    def bands(tissue, around, setting, *, seed):
+    def bands(tissue, setting, *, seed):
         given_to.append((seed, tissue))
         x = setting.coordinates[:, 0] + np.random.default_rng(seed).normal(scale=20, size=len(setting.coordinates))
         return np.searchsorted(np.quantile(x, np.arange(1, setting.n_clusters) / setting.n_clusters), x)
@@ -53,6 +53,13 @@ def seen(monkeypatch) -> list:
 
 
 # The arms
+
+
+def test_large_tissue_is_trained_in_tiles_and_judged_on_a_sample(tissue, large_above):
+    large_above(150, tile=100)
+    found = semantic_control(tissue, labels="ground_truth", copy=True, **FEW).uns[KEY]["runs"]
+    assert list(found["arm"]) == [arm for arm in ARMS for _ in range(2)]
+    assert np.isfinite(found[["stability", "held_out", "ari"]].to_numpy()).all()
 
 
 def test_permuted_vectors_are_the_same_vectors_of_other_genes(tissue):

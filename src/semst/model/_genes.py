@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,6 +33,8 @@ class Overlap:
     share
         Share of all counts of the training tissue that lie in the known genes, in (0, 1]: what the library size of the
         training tissue would have been with these genes alone.
+    share_read
+        The same of the genes that the networks read: share of their counts that lie in those that are there.
     coverage
         Numbers for ``uns``.
     """
@@ -41,6 +43,7 @@ class Overlap:
     chosen: NDArray[np.int64]
     used: NDArray[np.int64]
     share: float
+    share_read: float
     coverage: dict[str, Any]
 
 
@@ -86,13 +89,19 @@ class Panel:
         used = np.flatnonzero(rows[self.chosen] >= 0)
         chosen = place[self.chosen[used]]
         ways, numbers = np.unique(how[self.chosen[used]], return_counts=True)
-        total = float(self.totals.sum())
+        share = _share(self.totals, found)
         coverage = {
             "genes": used.size / max(self.chosen.size, 1),
             "n_genes": int(self.chosen.size),
             "n_found": int(used.size),
-            "counts": float(self.totals[found].sum() / total) if total else 0.0,
+            "counts": share,
             "missing": np.array(self.names, dtype=np.str_)[np.delete(self.chosen, used)],
             "how": {str(way): int(number) for way, number in zip(ways, numbers, strict=True)},
         }
-        return Overlap(rows[found], chosen, used, cast("float", coverage["counts"]), coverage)
+        return Overlap(rows[found], chosen, used, share, _share(self.totals[self.chosen], used), coverage)
+
+
+def _share(totals: NDArray[np.float64], some: NDArray[np.int64]) -> float:
+    """Give the share of all counts that some genes have; 0 where there are no counts."""
+    total = float(totals.sum())
+    return float(totals[some].sum() / total) if total else 0.0

@@ -151,12 +151,14 @@ class Reading:
     def stable(self, counts: sparse.csr_matrix, overlap: Overlap) -> Any:  # noqa: ANN401
         """Stabilise the genes of new tissue ``(n, m)`` that the networks read: ``(n, c)`` CSR, not centred."""
         rows: Any = counts
-        values, depth = rows[:, overlap.known], self.depth * overlap.share
-        if self.turn is None:
+        values = rows[:, overlap.known]
+        if self.turn is None:  # as published: a spot is scaled by its counts of the genes that are read, and no others
+            values, depth = values[:, overlap.chosen], self.depth * overlap.share_read
             if depth:
                 library = np.maximum(np.asarray(values.sum(axis=1), dtype=np.float64).ravel(), 1)
                 values = sparse.diags(depth / library) @ values
-            return unit_variance(values[:, overlap.chosen], self.deviation[overlap.used])
+            return unit_variance(values, self.deviation[overlap.used])
+        depth = self.depth * overlap.share
         deviation = np.ones(overlap.known.size)
         deviation[overlap.chosen] = self.deviation[overlap.used]
         return stabilise(values, self.transform, depth=depth, deviation=deviation)[:, overlap.chosen]

@@ -188,7 +188,8 @@ def descend(
     )
     seeds = generator.integers(2**63, size=sections_per_step)
     draws = [torch.Generator(device).manual_seed(int(seed)) for seed in seeds]
-    history = torch.zeros(plan.epochs, len(TERMS), dtype=torch.float64, device=device)
+    exact = torch.float32 if device.type == "mps" else torch.float64  # Apple's GPUs know no doubles
+    history = torch.zeros(plan.epochs, len(TERMS), dtype=exact, device=device)
     observed: Observed | None = None
     for epoch in range(plan.epochs):
         network.train()
@@ -208,7 +209,7 @@ def descend(
         optimiser.step()
         after(epoch + 1)
     processes.add_up(history)
-    told = history.cpu().numpy()
+    told = history.cpu().numpy().astype(np.float64)
     check_finite(history[-1], int(np.isfinite(told).all(axis=1).sum()))
     return {term: told[:, column].copy() for column, term in enumerate(TERMS)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     from semst.training._recipe import Partition
 
+# Leiden draws from igraph's one generator, which threads would seed under each other's feet.
+_ONE_AT_A_TIME = Lock()
 _MAX_TRIALS = 40  # resolutions tried by leiden; halving an interval 40 times exhausts its precision
 
 
@@ -65,14 +68,15 @@ def leiden(points: NDArray[np.float32], n_clusters: int, *, random_state: int) -
     sc.pp.neighbors(graph, use_rep="latent", n_neighbors=min(15, len(points) - 1), random_state=random_state)
 
     def groups(resolution: float) -> NDArray[np.int64]:
-        sc.tl.leiden(
-            graph,
-            resolution=resolution,
-            random_state=random_state,
-            flavor="igraph",
-            n_iterations=2,
-            directed=False,
-        )
+        with _ONE_AT_A_TIME:
+            sc.tl.leiden(
+                graph,
+                resolution=resolution,
+                random_state=random_state,
+                flavor="igraph",
+                n_iterations=2,
+                directed=False,
+            )
         return np.asarray(graph.obs["leiden"].cat.codes, dtype=np.int64)
 
     low, high = 0.0, 1.0

@@ -20,6 +20,7 @@ _CLIP = 10.0  # standard deviations; a gene seen in a handful of spots would els
 _NARROW = 1000  # genes; of so few the covariance matrix is small, and its eigenvectors are all that is sought
 _FEW_SPOTS = 100
 _PRECISE = 1e-2  # of ARPACK: components of whole tissue stay what they are to three digits, in nine tenths of the time
+_ROUNDING = 1e-9  # share of a gene's mean square that is no variance but rounding
 _MIN_SPOTS = 3  # a gene seen in fewer spots has no pattern to speak of
 
 
@@ -81,10 +82,18 @@ def stabilise(
 
 def deviations(values: sparse.csr_matrix) -> NDArray[np.float64]:
     """Standard deviation of each gene, 1 where it does not vary."""
-    mean = np.asarray(values.mean(axis=0), dtype=np.float64).ravel()
-    square = np.asarray(values.multiply(values).mean(axis=0), dtype=np.float64).ravel()
-    deviation = np.sqrt(np.maximum(square - mean**2, 0))
+    deviation = moments(values)[1]
     return np.where(deviation > 0, deviation, 1)
+
+
+def moments(values: sparse.csr_matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of each column, 0 where it does not vary: what is left is no more than rounding."""
+    ones = np.ones(values.shape[0])
+    exact = np.square(values.data, dtype=np.float64)
+    squares = sparse.csr_matrix((exact, values.indices, values.indptr), shape=values.shape)
+    mean, square = (np.asarray(each.T @ ones) / ones.size for each in (values, squares))
+    variance = square - mean**2
+    return mean, np.sqrt(np.where(variance > _ROUNDING * square, variance, 0))
 
 
 def unit_variance(values: sparse.csr_matrix, deviation: NDArray[np.float64] | None = None) -> sparse.csr_matrix:

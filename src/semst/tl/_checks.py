@@ -249,20 +249,26 @@ def read_slices(table: AnnData, key: str | None, problems: Problems) -> NDArray[
 def _check_graph(table: AnnData, problems: Problems, slices: NDArray[np.int64] | None) -> None:
     """Note a spatial graph without edges, which would leave every spot alone, or with edges between slices."""
     graph = table.obsp.get(SPATIAL.connectivities)
-    if graph is not None and graph.sum() == 0:
+    if graph is not None and not _crosses(graph, np.arange(table.n_obs)).any():
         problems.add(
-            f"obsp[{SPATIAL.connectivities!r}] has no edges; make it again with squidpy, or delete it and semst "
-            "makes its own."
+            f"obsp[{SPATIAL.connectivities!r}] has no edges between spots; make it again with squidpy, or delete it "
+            "and semst makes its own."
         )
     if graph is None or slices is None:
         return
-    edges = sparse.coo_matrix(graph)
-    crossing = int(np.count_nonzero((slices[edges.row] != slices[edges.col]) & (edges.data != 0)))
+    crossing = int(np.count_nonzero(_crosses(graph, slices)))
     if crossing:
         problems.add(
             f"obsp[{SPATIAL.connectivities!r}] has {counted(crossing, 'edge', 'edges')} between slices; make it again "
             "with squidpy and `library_key`, or delete it and semst makes its own."
         )
+
+
+def _crosses(graph: Any, groups: NDArray[np.int64]) -> NDArray[np.bool_]:  # noqa: ANN401 (any sparse matrix)
+    """Tell of each entry of a graph whether it is an edge from one group of spots to another."""
+    edges = sparse.coo_matrix(graph)
+    crossing: NDArray[np.bool_] = (groups[edges.row] != groups[edges.col]) & (edges.data != 0)
+    return crossing
 
 
 def _check_leiden(problems: Problems) -> None:

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from semst.metrics import agreement, chaos, pas
 from semst.partitions._majority import majority
 from semst.partitions._members import members
-from semst.partitions._select import choose
+from semst.partitions._select import Bench, choose
 from semst.partitions._settled import unsettled
 from semst.partitions._similarity import indicator, similarity
 from semst.pp._graphs import widen
@@ -88,7 +88,8 @@ def run_arms(setting: Setting, seeds: Sequence[int], *, progress: bool) -> pd.Da
             for arm, meaning in meanings.items():
                 # Spots get their vectors from the molecules that are seen: all of them would tell of those held out.
                 semantics = None if meaning is None else meaning.of_spots(training)
-                labels = domains(Tissue(training, setting.graph, semantics, genes), around, setting, seed=seed)
+                tissue = Tissue(training, setting.graph, semantics, genes, places=setting.coordinates)
+                labels = domains(tissue, setting, seed=seed)
                 told = explained_unseen(majority(labels, around), training, unseen)
                 rows.append({"arm": arm, "seed": seed, "held_out": told, **_scores(labels, setting)})
                 partitions.append(labels)
@@ -133,7 +134,7 @@ def deal(
     return halves[0], halves[1]
 
 
-def domains(tissue: Tissue, around: sparse.csr_matrix, setting: Setting, *, seed: int) -> NDArray[np.int64]:
+def domains(tissue: Tissue, setting: Setting, *, seed: int) -> NDArray[np.int64]:
     """Find domains as :func:`semst.tl.cluster` does with its default preset."""
     recipe = setting.recipe
     trained = train(
@@ -147,7 +148,8 @@ def domains(tissue: Tissue, around: sparse.csr_matrix, setting: Setting, *, seed
     )
     with unsettled(), threadpool_limits(1):  # all arms alike, so it is no matter which of their fits settled
         cuts = members(trained.latents, recipe, setting.n_clusters, random_state=seed)
-        return choose(cuts, setting.n_clusters, counts=tissue.counts, graph=around, random_state=seed)
+        bench = Bench.of(tissue.counts, tissue.graph, random_state=seed)
+        return choose(cuts, setting.n_clusters, **vars(bench), random_state=seed)
 
 
 def explained_unseen(labels: NDArray[np.int64], training: sparse.csr_matrix, unseen: sparse.csr_matrix) -> float:

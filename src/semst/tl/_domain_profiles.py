@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse, stats
 
-from semst.pp._expression import stabilise
-from semst.tl._relative import like_expression, moments
+from semst.pp._expression import moments, stabilise
+from semst.tl._relative import like_expression
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SPOTS = 4000  # that tell how much the spots of a domain differ
+_FEWEST = 200  # of each domain, or all it has: of a rare one hardly a spot may be among those
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,8 @@ def against_spots(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Measure how far the spots of each domain differ from all others in what a term weighs.
 
-    Single spots are compared, not averages over neighbours, so that the test holds where domains are smooth.
+    Single spots are compared, not averages over neighbours, so that the test holds where domains are smooth. On large
+    tissue 4000 random spots stand for all; a domain that has fewer than 200 among them is given more of its own.
 
     Parameters
     ----------
@@ -134,9 +136,7 @@ def against_spots(
     -------
     Cohen's d, and one-sided p-values of Welch's test, each ``(k, t)``.
     """
-    spots = np.flatnonzero(found.codes >= 0)
-    if spots.size > _SPOTS:
-        spots = np.sort(np.random.default_rng(random_state).choice(spots, _SPOTS, replace=False))
+    spots, drawn = _some_spots(found.codes, np.random.default_rng(random_state))
     scores = np.asarray(found.values[spots] @ weights)
     codes = found.codes[spots]
     effect, p = (
@@ -144,7 +144,7 @@ def against_spots(
         np.ones((len(found.differences), weights.shape[1])),
     )
     for domain in range(len(found.differences)):
-        inside, outside = scores[codes == domain], scores[codes != domain]
+        inside, outside = scores[codes == domain], scores[(codes != domain) & drawn]
         if min(len(inside), len(outside)) < 2:
             continue
         spread = np.sqrt((inside.var(axis=0, ddof=1) + outside.var(axis=0, ddof=1)) / 2)
@@ -152,3 +152,22 @@ def against_spots(
         tested = stats.ttest_ind(inside, outside, equal_var=False, alternative="greater").pvalue
         p[domain] = np.where(np.isfinite(tested), tested, 1)
     return effect, p
+
+
+def _some_spots(
+    codes: NDArray[np.int64], generator: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Give the spots to look at, sorted, and which of them were drawn from all, and not to fill up a rare domain."""
+    spots = np.flatnonzero(codes >= 0)
+    if spots.size <= _SPOTS:
+        return spots, np.ones(spots.size, dtype=bool)
+    drawn = generator.choice(spots, _SPOTS, replace=False)
+    left = np.setdiff1d(spots, drawn)
+    more = []
+    for domain in np.unique(codes[left]):
+        wanted = _FEWEST - np.count_nonzero(codes[drawn] == domain)
+        own = left[codes[left] == domain]
+        if wanted > 0:
+            more.append(own if own.size <= wanted else generator.choice(own, wanted, replace=False))
+    together = np.sort(np.concatenate([drawn, *more]))
+    return together, np.isin(together, drawn)

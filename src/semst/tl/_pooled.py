@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import sparse
 
+from semst._inputs import read_sparse
 from semst.pp._gene_semantics import written_params
 from semst.pp._pool import Pooling
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
+    from scipy import sparse
 
     from semst.pp._compute_semantics import SemanticsResult
 
@@ -86,7 +87,7 @@ def pooling_of(
         matrix = table.X if source is None else table.layers.get(source)
         if matrix is None:
             return f"the counts that obsm[{key!r}] was made from are gone"
-        counts = sparse.csr_matrix(matrix, dtype=np.float32)
+        counts = read_sparse(matrix)
     found = Pooled(counts, Pooling.of(np.asarray(vectors, dtype=np.float32), params))
     rows = np.unique(np.linspace(0, len(semantics) - 1, _LOOKED_AT).astype(np.int64))
     again = found.again(rows) if found.vectors.shape[1] == semantics.shape[1] else None

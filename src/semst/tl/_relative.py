@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
+from semst.pp._expression import moments
 from semst.pp._sample import is_large, sample
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _BINS = 25  # of genes of like expression,
 _GENES_PER_BIN = 20  # and never fewer genes in each than this
 _COMPONENTS = 30
-_ROUNDING = 1e-9  # share of a gene's mean square that is no variance but rounding
+_ROUNDS = 8  # of the decomposition: after two, the order of the spots still moved scores by their own spread
 _SPOTS = 4000  # spots that the components are learnt from
 
 
@@ -100,7 +101,7 @@ def relative_expression(
         start += group.size
     seen -= seen.mean(axis=0)
     d = max(min(_COMPONENTS, min(seen.shape) - 1), 1)
-    _, _, found = randomized_svd(seen, d, n_iter=2, random_state=random_state)
+    _, _, found = randomized_svd(seen, d, n_iter=_ROUNDS, random_state=random_state)
     loadings = np.zeros((len(found), counts.shape[1]), dtype=np.float32)
     loadings[:, genes] = found
     # Loadings are centred in each bin, because what was seen is, and so their products with it are as well.
@@ -184,13 +185,3 @@ def _logarithms(counts: sparse.csr_matrix) -> sparse.csr_matrix:
     scaled *= counts.data
     np.log1p(scaled, out=scaled)
     return sparse.csr_matrix((scaled, counts.indices, counts.indptr), shape=counts.shape)
-
-
-def moments(values: sparse.csr_matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation of each column."""
-    ones = np.ones(values.shape[0])
-    exact = np.square(values.data, dtype=np.float64)
-    squares = sparse.csr_matrix((exact, values.indices, values.indptr), shape=values.shape)
-    mean, square = (np.asarray(each.T @ ones) / ones.size for each in (values, squares))
-    variance = square - mean**2
-    return mean, np.sqrt(np.where(variance > _ROUNDING * square, variance, 0))
