@@ -250,6 +250,8 @@ def test_auto_device(monkeypatch):
     assert choose_device("auto") == torch.device("mps")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert choose_device("auto") == torch.device("cuda")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert choose_device("auto") == torch.device("cuda:1")
     assert choose_device("cpu") == torch.device("cpu")
 
 

@@ -54,13 +54,14 @@ class Encoder(Protocol):
 
 
 def choose_device(device: str) -> torch.device:
-    """Turn ``"auto"`` into the fastest device there is; check any other name."""
+    """Turn ``"auto"`` into the fastest device there is, a GPU of its own for each process; check any other name."""
     import torch
 
     if device != "auto":
         return torch.device(device)
     if torch.cuda.is_available():
-        return torch.device("cuda")
+        own = os.environ.get("LOCAL_RANK")  # as torchrun tells
+        return torch.device("cuda" if own is None else f"cuda:{own}")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
