@@ -63,6 +63,20 @@ def test_what_is_no_whole_number_or_too_small_is_told(value):
     assert str(raised(problems)) == f"f: n must be a whole number of at least 2, got {value!r}."
 
 
+@pytest.mark.parametrize("value", [0, 0.5, 3, np.float32(2), np.int64(7)])
+def test_finite_numbers_are_no_problem(value):
+    problems = Problems("f")
+    problems.number("x", value, least=0)
+    assert not problems
+
+
+@pytest.mark.parametrize("value", [-1, -1e-9, np.nan, np.inf, True, "2", None, np.array([2.0])])
+def test_what_is_no_finite_number_or_too_small_is_told(value):
+    problems = Problems("f")
+    problems.number("x", value, least=0)
+    assert str(raised(problems)) == f"f: x must be a finite number of at least 0, got {value!r}."
+
+
 @pytest.mark.parametrize(
     ("names", "limit", "expected"),
     [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from numbers import Integral
+import math
+from numbers import Integral, Real
 
 
 class InputError(ValueError):
@@ -47,6 +48,11 @@ class Problems:
         """Note an argument that is no whole number, or below ``least``."""
         if not is_whole(value, least=least):
             self.add(f"{name} must be a whole number of at least {least}, got {value!r}.")
+
+    def number(self, name: str, value: object, *, least: float) -> None:
+        """Note an argument that is no finite number, or below ``least``."""
+        if isinstance(value, bool) or not isinstance(value, Real) or not least <= float(value) < math.inf:
+            self.add(f"{name} must be a finite number of at least {least:g}, got {value!r}.")
 
     def __bool__(self) -> bool:
         return bool(self._found)
