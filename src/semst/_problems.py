@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import math
+from difflib import get_close_matches
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 
 class InputError(ValueError):
@@ -87,6 +92,31 @@ def is_whole(value: object, *, least: int) -> bool:
     [True, False, False, False, False]
     """
     return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= least
+
+
+def unknown(name: str, value: object, allowed: Sequence[str]) -> str:
+    """Say that an argument has a value that there is not, and which one may have been meant.
+
+    Examples
+    --------
+    >>> unknown("mode", "gens", ["genes", "spots"])
+    "mode must be one of 'genes', 'spots', got 'gens' (did you mean 'genes'?)."
+    """
+    near = meant(value, allowed)
+    return f"{name} must be one of {listed(allowed)}, got {value!r}{f' ({near})' if near else ''}."
+
+
+def meant(name: object, names: Iterable[object]) -> str:
+    """Ask whether a name was meant that is like the one that was given; empty where none is like it.
+
+    Examples
+    --------
+    >>> meant("Cuonts", ["counts", "raw"])
+    "did you mean 'counts'?"
+    """
+    spelled = {str(each).lower(): str(each) for each in names}
+    near = [spelled[each] for each in get_close_matches(str(name).lower(), spelled, n=3, cutoff=0.6)]
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def counted(number: int, one: str, many: str) -> str:

@@ -298,6 +298,15 @@ def test_form_of_the_matrix_does_not_matter(tissue, form):
 # What must not matter
 
 
+def test_gene_vectors_may_be_sparse(tissue):
+    adata = tissue.copy()
+    adata.varm[KEY] = sparse.csr_matrix(adata.varm[KEY])
+    expected = tissue.copy()
+    for each in (adata, expected):
+        query(each, MYELIN, **FEW)
+    np.testing.assert_array_equal(scores(adata), scores(expected))
+
+
 def test_same_seed_same_bytes(tissue):
     one, same, other = (tissue.copy() for _ in range(3))
     for adata, seed in ((one, 0), (same, 0), (other, 1)):

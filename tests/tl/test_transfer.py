@@ -8,6 +8,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 
 import semst
@@ -155,6 +156,8 @@ def test_a_piece_of_the_tissue_without_centring_keeps_its_labels(trained):
 def test_semantics_in_the_table_are_used_if_they_are_of_the_same_kind(model, other, labelled):
     given = other.copy()
     semst.pp.gene_semantics(given)
+    pd.testing.assert_series_equal(semst.tl.transfer(model, given, copy=True).obs["semst"], labelled.obs["semst"])
+    given.obsm["gene_semantics"] = sparse.csr_matrix(given.obsm["gene_semantics"])
     pd.testing.assert_series_equal(semst.tl.transfer(model, given, copy=True).obs["semst"], labelled.obs["semst"])
     given.uns["gene_semantics"]["params"]["source"] = "another model"
     with pytest.raises(ValueError, match="source 'another model' instead of 'packaged'"):

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from semst._inputs import check_names, read_coordinates, read_counts
+from semst._inputs import check_names, read_coordinates, read_counts, read_matrix
 from semst._keys import CLUSTER, SEMANTICS, SPATIAL, ClusterKeys
-from semst._problems import Problems, counted, listed
+from semst._problems import Problems, counted, listed, unknown
 from semst._results import check_key, check_untaken
 from semst.tl._write import is_result
 from semst.training._recipe import Partition, Preset
@@ -66,7 +66,7 @@ class ClusterOptions:
         }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed and not (name == "partition" and self.partition is None):
-                problems.add(f"{name} must be one of {listed(allowed)}, got {getattr(self, name)!r}.")
+                problems.add(unknown(name, getattr(self, name), allowed))
         lowest = {
             "n_clusters": 2,
             "n_top_genes": 1,
@@ -192,11 +192,7 @@ def _semantics(table: AnnData, key: str | None, problems: Problems) -> NDArray[n
             f"Make it with `semst.pp.gene_semantics(adata, key_added={key!r})`."
         )
         return None
-    semantics = np.asarray(table.obsm[key], dtype=np.float32)
-    if semantics.ndim != 2 or not np.isfinite(semantics).all():
-        problems.add(f"obsm[{key!r}] must be a finite matrix (n_spots, d); run `semst.pp.gene_semantics` again.")
-        return None
-    return semantics
+    return read_matrix(table, "obsm", key, problems, way_out="; run `semst.pp.gene_semantics` again")
 
 
 def read_slices(table: AnnData, key: str | None, problems: Problems) -> NDArray[np.int64] | None:

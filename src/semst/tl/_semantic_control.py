@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from semst._inputs import find_table
+from semst._inputs import find_table, read_matrix
 from semst._keys import CONTROL, IN_CONTROL, SEMANTICS, SPATIAL, ControlKeys
 from semst._problems import Problems, is_whole, listed
 from semst._provenance import versions
@@ -339,9 +339,8 @@ def _read_meaning(table: AnnData, options: ControlOptions, problems: Problems) -
                 f"Make them with `semst.pp.gene_semantics(adata, key_added={key!r})`."
             )
         return None
-    vectors = np.asarray(table.varm[key], dtype=np.float32)
-    if vectors.ndim != 2 or not np.isfinite(vectors).all():
-        problems.add(f"varm[{key!r}] must be a finite matrix (n_genes, d); run `semst.pp.gene_semantics` again.")
+    vectors = read_matrix(table, "varm", key, problems, way_out="; run `semst.pp.gene_semantics` again")
+    if vectors is None:
         return None
     params = written_params(table, key)
     readable = options.layer is None or options.layer in table.layers  # if not, that is noted elsewhere
