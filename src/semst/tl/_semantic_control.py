@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -207,7 +206,8 @@ def semantic_control(
     table = find_table(data, table_key=table_key, where=WHERE)
     problems = Problems(WHERE)
     options.check(problems)
-    _check_untaken(table, key_added, problems)
+    place = ("uns", ControlKeys(key_added).uns)
+    check_untaken(table, key_added, [place], problems, known_by=(IN_CONTROL.runs, IN_CONTROL.verdict))
     chosen_device = pick_device(device, problems)
     reference = _read_labels(table, labels, problems)
     meaning = _read_meaning(table, options, problems)
@@ -299,16 +299,6 @@ class ControlOptions:
     def params(self) -> dict[str, Any]:
         """Give the choices in a form that can be written to disk: what is None is left out."""
         return {name: value for name, value in vars(self).items() if value is not None}
-
-
-def _check_untaken(table: AnnData, key: object, problems: Problems) -> None:
-    """Note a name that something else has."""
-    if not isinstance(key, str):
-        return  # noted elsewhere
-    keys = ControlKeys(key)
-    stored = table.uns.get(keys.uns)
-    if not (isinstance(stored, Mapping) and {IN_CONTROL.runs, IN_CONTROL.verdict} <= set(stored)):
-        check_untaken(table, key, [("uns", keys.uns)], problems)
 
 
 def _read_labels(table: AnnData, key: str | None, problems: Problems) -> pd.Series | None:
