@@ -10,7 +10,7 @@ import pytest
 from anndata import AnnData
 from scipy import sparse
 
-from semst._inputs import check_names, find_table, is_spatialdata, read_coordinates, read_counts
+from semst._inputs import check_names, find_table, is_spatialdata, read_coordinates, read_counts, read_matrix
 from semst._problems import InputError, MissingKeyError, Problems
 
 COUNTS = np.array([[1, 0, 2, 0], [0, 3, 0, 0], [5, 0, 1, 0]], dtype=np.float64)  # the last gene is empty
@@ -162,6 +162,9 @@ def test_missing_layer_and_missing_x():
     problems = Problems("f")
     assert read_counts(make(), problems, layer="counts") is None
     assert message(problems) == "f: no layer 'counts'; the table has no layers. Leave `layer` out to read X."
+    problems = Problems("f")
+    assert read_counts(adata, problems, layer="Raw") is None
+    assert "no layer 'Raw' (did you mean 'raw'?); layers has 'raw'." in message(problems)
     del adata.X
     problems = Problems("f")
     assert read_counts(adata, problems) is None
@@ -339,3 +342,75 @@ def test_the_table_of_a_spatialdata():
     assert find_table(several, table_key="b", where="f") is several.tables["b"]
     with pytest.raises(KeyError, match="the SpatialData has no table"):
         find_table(SpatialData(), where="f")
+
+
+# Vectors of spots and genes
+
+VECTORS = np.array([[1.0, 0.0], [0.0, -2.5], [0.5, 4.0]])
+
+
+def _frame(values):
+    return pd.DataFrame(values, index=["s1", "s2", "s3"], columns=["x", "y"])
+
+
+def _nullable(values):
+    return _frame(values).astype("Float32").mask(_frame(np.isnan(values)))
+
+
+def _dask(values):
+    return pytest.importorskip("dask.array").from_array(values, chunks=2)
+
+
+FORMS = [np.asarray, sparse.csr_matrix, sparse.csc_array, _frame, _nullable, _dask]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_vectors_are_read_whatever_they_are_held_in(adata, form, dtype):
+    adata.obsm["own"] = form(VECTORS)
+    problems = Problems("f")
+    found = read_matrix(adata, "obsm", "own", problems, dtype=dtype, width=2)
+    assert not problems
+    assert type(found) is np.ndarray
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, VECTORS)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_gaps_in_vectors_are_read_where_they_are_allowed(adata, form):
+    holes = np.where(VECTORS == 4, np.nan, VECTORS)
+    adata.obsm["own"] = form(holes)
+    problems = Problems("f")
+    np.testing.assert_array_equal(read_matrix(adata, "obsm", "own", problems, gaps=True), holes)
+    assert not problems
+    assert read_matrix(adata, "obsm", "own", problems, way_out="; mend it") is None
+    assert "f: obsm['own'] must be a finite matrix (n_spots, d), got float" in message(problems)
+    assert message(problems).endswith("(3, 2) with NaN or infinite values; mend it.")
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "expected"),
+    [
+        (np.zeros((3, 2, 2)), {}, "(n_spots, d), got float64 (3, 2, 2)."),
+        (np.zeros((3, 0)), {}, "(n_spots, d), got float64 (3, 0)."),
+        (np.full((3, 2), "a"), {}, "(n_spots, d), got <U1 (3, 2)."),
+        (pd.DataFrame({"x": [1, 2, 3], "y": list("abc")}, index=["s1", "s2", "s3"]), {}, "got object (3, 2)."),
+        (VECTORS, {"width": 5}, "(n_spots, 5), got float64 (3, 2)."),
+        (
+            np.full((3, 2), np.inf),
+            {"gaps": True},
+            "(n_spots, d) (NaN is allowed in a row without a vector), got",
+        ),
+        (VECTORS * 1e300, {}, "got float64 (3, 2) with NaN or infinite values."),
+    ],
+)
+def test_what_are_no_vectors_is_told(adata, values, options, expected):
+    adata.obsm["own"] = values
+    problems = Problems("f")
+    assert read_matrix(adata, "obsm", "own", problems, **options) is None
+    assert expected in message(problems)
+
+
+def test_coordinates_may_be_a_frame_of_numbers_that_could_be_missing():
+    adata = make(places=_nullable(PLACES))
+    np.testing.assert_array_equal(read(adata)[1], PLACES)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from semst._problems import InputError, MissingKeyError, Problems, listed
+from semst._problems import InputError, MissingKeyError, Problems, listed, meant, unknown
 
 
 def raised(problems):
@@ -61,6 +61,41 @@ def test_what_is_no_whole_number_or_too_small_is_told(value):
     problems = Problems("f")
     problems.whole("n", value, least=2)
     assert str(raised(problems)) == f"f: n must be a whole number of at least 2, got {value!r}."
+
+
+@pytest.mark.parametrize("value", [0, 0.5, 3, np.float32(2), np.int64(7)])
+def test_finite_numbers_are_no_problem(value):
+    problems = Problems("f")
+    problems.number("x", value, least=0)
+    assert not problems
+
+
+@pytest.mark.parametrize("value", [-1, -1e-9, np.nan, np.inf, True, "2", None, np.array([2.0])])
+def test_what_is_no_finite_number_or_too_small_is_told(value):
+    problems = Problems("f")
+    problems.number("x", value, least=0)
+    assert str(raised(problems)) == f"f: x must be a finite number of at least 0, got {value!r}."
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("cuonts", "did you mean 'counts'?"),
+        ("COUNTS", "did you mean 'counts'?"),
+        ("layer_1", "did you mean 'Layer1' or 'Layer2'?"),
+        ("umap", ""),
+        (5, ""),
+    ],
+)
+def test_a_name_like_one_that_is_there_may_have_been_meant(name, expected):
+    assert meant(name, {"counts": 1, "Layer1": 2, "Layer2": 3}) == expected
+
+
+def test_a_value_that_there_is_not_is_told_with_those_that_there_are():
+    assert unknown("preset", "best", ("default",)) == "preset must be one of 'default', got 'best'."
+    assert unknown("preset", None, ("default",)) == "preset must be one of 'default', got None."
+    told = "partition must be one of 'mixture', 'kmeans', got 'k-means' (did you mean 'kmeans'?)."
+    assert unknown("partition", "k-means", ("mixture", "kmeans")) == told
 
 
 @pytest.mark.parametrize(

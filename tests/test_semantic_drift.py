@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from anndata import AnnData
 from hypothesis import given, settings
@@ -189,6 +190,14 @@ def test_other_embeddings_one_number_and_no_graph():
 def test_bad_options(cloud, options, message):
     with pytest.raises(ValueError, match=message):
         semantic_drift(cloud, **options)
+
+
+def test_embeddings_may_be_sparse_or_a_frame(cloud):
+    expected = semantic_drift(cloud, n_components=3)
+    embeddings = cloud.obsm["gene_semantics"]
+    for form in (sparse.csr_matrix(embeddings), pd.DataFrame(embeddings, index=cloud.obs_names)):
+        cloud.obsm["other"] = form
+        pd.testing.assert_frame_equal(semantic_drift(cloud, key="other", n_components=3), expected)
 
 
 def test_bad_input(cloud):

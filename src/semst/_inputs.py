@@ -7,14 +7,15 @@ Nothing here changes the user's object.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
 from semst._chunks import is_on_disk, load
 from semst._keys import SPATIAL
-from semst._problems import Problems, counted, listed
+from semst._problems import Problems, counted, listed, meant
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -127,7 +128,9 @@ def read_counts(
     Genes that are zero in every spot are allowed: filtered spots leave them behind in ordinary tables.
     """
     if layer is not None and layer not in table.layers:
-        problems.missing(f"no layer {layer!r}; {_layers(table)}. Leave `layer` out to read X.")
+        near = meant(layer, table.layers)
+        hint = f" ({near})" if near else ""
+        problems.missing(f"no layer {layer!r}{hint}; {_layers(table)}. Leave `layer` out to read X.")
         return None
     matrix: Any = table.X if layer is None else table.layers[layer]
     source = "X" if layer is None else f"layers[{layer!r}]"
@@ -183,6 +186,65 @@ def _layers(table: AnnData) -> str:
     return f"layers has {listed(table.layers)}" if len(table.layers) else "the table has no layers"
 
 
+def read_matrix(
+    table: AnnData,
+    slot: Literal["obsm", "varm"],
+    key: str,
+    problems: Problems,
+    *,
+    dtype: type[np.floating[Any]] = np.float32,
+    width: int | None = None,
+    gaps: bool = False,
+    way_out: str = "",
+) -> NDArray[Any] | None:
+    """Read vectors of spots or genes, and check that they are finite numbers.
+
+    Parameters
+    ----------
+    table
+        With ``key`` in the slot: who reads it says what to do where it is missing.
+    slot, key
+        Where; a dense or sparse matrix, or a DataFrame.
+    problems
+        Collects: another shape than that of a matrix, what are no numbers, NaN or infinite values.
+    dtype
+        Of the result; its largest number is the largest that counts as finite.
+    width
+        How many columns there must be; the default takes any number of them.
+    gaps
+        Whether NaN is allowed.
+    way_out
+        What to do, for the error message.
+
+    Returns
+    -------
+    ``(n_spots, d)`` or ``(n_genes, d)``, dense; None if it could not be read.
+    """
+    stored = dense(getattr(table, slot)[key])
+    good = stored.ndim == 2 and stored.dtype.kind in "fiu" and stored.shape[1] == (width or max(stored.shape[1], 1))
+    if good:
+        with np.errstate(over="ignore"):
+            values = stored.astype(dtype, copy=False)
+        if not (np.isinf(values).any() if gaps else not np.isfinite(values).all()):
+            return values
+    rows = "n_spots" if slot == "obsm" else "n_genes"
+    spoilt = " with NaN or infinite values" if good and not gaps else " with infinite values" if good else ""
+    allowed = " (NaN is allowed in a row without a vector)" if gaps else ""
+    problems.add(
+        f"{slot}[{key!r}] must be a finite matrix ({rows}, {width or 'd'}){allowed}, "
+        f"got {stored.dtype} {stored.shape}{spoilt}{way_out}."
+    )
+    return None
+
+
+def dense(stored: Any) -> NDArray[Any]:  # noqa: ANN401
+    """Give as an array what ``obsm`` and ``varm`` may hold: one of numpy or dask, a sparse matrix, a DataFrame."""
+    if isinstance(stored, pd.DataFrame) and all(map(pd.api.types.is_numeric_dtype, stored.dtypes)):
+        return stored.to_numpy(dtype=np.float64, na_value=np.nan)  # else numbers that may be missing come as objects
+    computed = stored.compute() if hasattr(stored, "dask") else stored
+    return np.asarray(computed.toarray() if hasattr(computed, "toarray") else computed)
+
+
 def read_coordinates(
     data: AnnData | SpatialData,
     table: AnnData,
@@ -229,7 +291,7 @@ def read_coordinates(
                 "Put the spots' x and y there, or name another key with `spatial_key`."
             )
             return None
-        coordinates = np.asarray(table.obsm[spatial_key])
+        coordinates = dense(table.obsm[spatial_key])
     if coordinates is None:
         return None
     if coordinates.ndim != 2 or coordinates.shape[1] != 2 or not np.issubdtype(coordinates.dtype, np.number):

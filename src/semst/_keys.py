@@ -62,6 +62,11 @@ class ClusterKeys:
         """Dict: ``params``, ``history``, ``versions``."""
         return self.base
 
+    @property
+    def uns_of_latent(self) -> str:
+        """Dict: ``params``, ``model``, ``versions`` of a latent that :meth:`semst.SemST.embed` wrote."""
+        return self.obsm
+
 
 @dataclass(frozen=True)
 class ModulationKeys:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from numbers import Integral
+import math
+from difflib import get_close_matches
+from numbers import Integral, Real
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 
 class InputError(ValueError):
@@ -48,6 +54,11 @@ class Problems:
         if not is_whole(value, least=least):
             self.add(f"{name} must be a whole number of at least {least}, got {value!r}.")
 
+    def number(self, name: str, value: object, *, least: float) -> None:
+        """Note an argument that is no finite number, or below ``least``."""
+        if isinstance(value, bool) or not isinstance(value, Real) or not least <= float(value) < math.inf:
+            self.add(f"{name} must be a finite number of at least {least:g}, got {value!r}.")
+
     def __bool__(self) -> bool:
         return bool(self._found)
 
@@ -81,6 +92,31 @@ def is_whole(value: object, *, least: int) -> bool:
     [True, False, False, False, False]
     """
     return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= least
+
+
+def unknown(name: str, value: object, allowed: Sequence[str]) -> str:
+    """Say that an argument has a value that there is not, and which one may have been meant.
+
+    Examples
+    --------
+    >>> unknown("mode", "gens", ["genes", "spots"])
+    "mode must be one of 'genes', 'spots', got 'gens' (did you mean 'genes'?)."
+    """
+    near = meant(value, allowed)
+    return f"{name} must be one of {listed(allowed)}, got {value!r}{f' ({near})' if near else ''}."
+
+
+def meant(name: object, names: Iterable[object]) -> str:
+    """Ask whether a name was meant that is like the one that was given; empty where none is like it.
+
+    Examples
+    --------
+    >>> meant("Cuonts", ["counts", "raw"])
+    "did you mean 'counts'?"
+    """
+    spelled = {str(each).lower(): str(each) for each in names}
+    near = [spelled[each] for each in get_close_matches(str(name).lower(), spelled, n=3, cutoff=0.6)]
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def counted(number: int, one: str, many: str) -> str:

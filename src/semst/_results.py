@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from semst._inputs import is_spatialdata
 from semst._keys import SPATIAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Sequence
 
     from anndata import AnnData
     from spatialdata import SpatialData
@@ -22,17 +23,28 @@ Data = TypeVar("Data", "AnnData", "SpatialData")
 _WRITABLE = re.compile(r"(?!__)[A-Za-z0-9_.-]+")
 
 
-def check_key(key: object, problems: Problems, *, argument: str = "key_added") -> None:
-    """Note a key under which nothing could be written to disk."""
+def check_key(key: object, problems: Problems, *, argument: str = "key_added", way_out: str = "") -> None:
+    """Note a key under which nothing could be written to disk; ``way_out`` says what to do, where that is not plain."""
     if not isinstance(key, str) or not _WRITABLE.fullmatch(key) or key in {".", ".."}:
         problems.add(
             f"{argument} must be made of letters, digits, '_', '-' and '.', and not begin with '__', got {key!r}; "
-            "other names cannot be written to disk."
+            f"other names cannot be written to disk{way_out}."
         )
 
 
+def has(stored: object, *entries: str) -> bool:
+    """Tell by the entries that a result always has whether that is what was found in ``uns``."""
+    return isinstance(stored, Mapping) and set(entries) <= set(stored)
+
+
 def check_untaken(
-    table: AnnData, key: str, places: Iterable[tuple[str, str]], problems: Problems, *, argument: str = "key_added"
+    table: AnnData,
+    key: object,
+    places: Sequence[tuple[str, str]],
+    problems: Problems,
+    *,
+    known_by: Collection[str] = (),
+    argument: str = "key_added",
 ) -> None:
     """Note names under which results would take the place of what semst did not write.
 
@@ -41,22 +53,26 @@ def check_untaken(
     table
         That results go into.
     key
-        The value of ``argument``, from which the names are made.
+        The value of ``argument``, from which the names are made; one that is no name is left to :func:`check_key`.
     places
-        Slots of the table, such as ``"obs"``, each with a name in it; those that an earlier result of the same verb has
-        are left out.
+        Slots of the table, such as ``"obs"``, each with a name in it.
     problems
         Collects: what is there, or that the name is meant for coordinates.
+    known_by
+        Entries by which an earlier result of the same verb is known, if the first place holds one: then all places are
+        its own. The default knows none: places of earlier results are left out by the caller.
     argument
         That the user passes.
     """
+    if not isinstance(key, str) or (known_by and has(table.uns.get(places[0][1]), *known_by)):
+        return
     there = [f"{slot}[{name!r}]" for slot, name in places if name in getattr(table, slot)]
     if there:
         problems.add(
             f"{argument}={key!r} would take the place of {' and '.join(there)}, which is no earlier result of semst; "
             "choose another name, or delete that first if it may go."
         )
-    elif key == SPATIAL.coordinates:
+    elif ("uns", SPATIAL.coordinates) in places:
         problems.add(f"{argument}={key!r} is the name of coordinates and images; choose another name.")
 
 

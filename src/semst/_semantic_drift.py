@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from semst._inputs import find_table, is_spatialdata, read_coordinates
+from semst._inputs import find_table, is_spatialdata, read_coordinates, read_matrix
 from semst._keys import SEMANTICS, SPATIAL
 from semst._problems import Problems, is_whole, listed
 
@@ -147,11 +147,7 @@ def _read_embeddings(table: AnnData, key: str, problems: Problems, *, name: str)
             f"Those of meaning are made by `semst.pp.gene_semantics({name})`."
         )
         return None
-    embeddings = np.asarray(table.obsm[key])
-    if embeddings.ndim != 2 or not np.issubdtype(embeddings.dtype, np.number) or not np.isfinite(embeddings).all():
-        problems.add(f"obsm[{key!r}] must be a finite matrix (n_spots, d), got {embeddings.dtype} {embeddings.shape}.")
-        return None
-    return embeddings.astype(np.float64)
+    return read_matrix(table, "obsm", key, problems, dtype=np.float64)
 
 
 def _check_rings(rings: int | Iterable[int], problems: Problems) -> list[int]:

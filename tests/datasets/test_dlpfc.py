@@ -216,12 +216,6 @@ def test_public_function_uses_the_folder_of_the_environment(published, monkeypat
     assert len(list((tmp_path / "there" / "dlpfc").iterdir())) == 3
 
 
-def test_default_folder_is_the_cache_of_the_system(monkeypatch):
-    pooch = pytest.importorskip("pooch")
-    monkeypatch.delenv("SEMST_DATA_DIR", raising=False)
-    assert semst.datasets._fetch.cache_folder() == pooch.os_cache("semst")
-
-
 @pytest.mark.parametrize("sample_id", ["151511", "151673 ", ""])
 def test_unknown_slice_names_the_others(sample_id):
     with pytest.raises(ValueError, match=r"one of 151507, .*151673, 151674, 151675, 151676; got"):

@@ -232,6 +232,29 @@ def test_half_the_digits_lead_to_nearly_the_same(toy, monkeypatch):
     assert all(parameter.grad.dtype == torch.float32 for parameter in expected.parameters())
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0}, "epochs must be a whole number of at least 1, got 0"),
+        ({"epochs": 2.5, "snapshots": (1,)}, "epochs must be a whole number of at least 1, got 2.5"),
+        ({"learning_rate": -1.0}, "learning_rate must be a finite number of at least 0, got -1.0"),
+        ({"learning_rate": np.nan}, "learning_rate must be a finite number of at least 0, got nan"),
+        ({"weight_decay": -1.0}, "weight_decay must be a finite number of at least 0"),
+        ({"reconstruction_weight": -0.1}, "reconstruction_weight must be"),
+        ({"spatial_weight": -0.1}, "spatial_weight must be"),
+        ({"dicr_weight": np.inf}, "dicr_weight must be"),
+        ({"spots_per_step": 1}, "spots_per_step must be .* at least 2, got 1: one spot alone has no batch norm"),
+        ({"genes_per_step": -1}, "genes_per_step must be a whole number of at least 0"),
+        ({"pairs_per_spot": -1}, "pairs_per_spot must be a whole number of at least 0"),
+        ({"epochs": 3, "snapshots": (1, 4)}, r"snapshots must be whole numbers between 1 and epochs \(3\)"),
+        ({"weight_decay": -1, "spots_per_step": -1}, "(?s)2 problems.*weight_decay.*spots_per_step"),
+    ],
+)
+def test_a_plan_out_of_range_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        Plan(**options)
+
+
 @pytest.mark.parametrize("convolution", ["gcn", "gat", "sage"])
 def test_half_the_digits_with_every_convolution(toy, monkeypatch, convolution):
     monkeypatch.setattr(_precision, "has_mixed_precision", lambda _: True)

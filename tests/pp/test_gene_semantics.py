@@ -607,7 +607,7 @@ def test_wrong_types():
 def test_useless_array_in_varm(values):
     adata = tissue()
     adata.varm["mine"] = values
-    with pytest.raises(InputError, match=r"varm\['mine'\] must hold finite numbers"):
+    with pytest.raises(InputError, match=r"varm\['mine'\] must be a finite matrix \(n_genes, d\) \(NaN is allowed"):
         gene_semantics(adata, vectors="mine")
 
 

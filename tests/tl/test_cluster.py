@@ -8,6 +8,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 
 import semst
@@ -65,9 +66,10 @@ def test_semantics_that_are_there_are_used_and_kept(tissue):
     given = tissue.copy()
     semst.pp.gene_semantics(given)
     kept = given.obsm["gene_semantics"].copy()
+    given.obsm["gene_semantics"] = sparse.csr_matrix(kept)
     first = semst.tl.cluster(given, n_clusters=3, copy=True, **FEW)
-    np.testing.assert_array_equal(first.obsm["gene_semantics"], kept)
-    given.obsm["gene_semantics"] = given.obsm["gene_semantics"][::-1].copy()
+    np.testing.assert_array_equal(first.obsm["gene_semantics"].toarray(), kept)
+    given.obsm["gene_semantics"] = kept[::-1].copy()
     other = semst.tl.cluster(given, n_clusters=3, copy=True, **FEW)
     assert not np.array_equal(first.obsm["X_semst"], other.obsm["X_semst"])
 

@@ -81,10 +81,15 @@ def _graph_of_self_loops(adata):
     adata.obsp["spatial_connectivities"] = sparse.identity(adata.n_obs, format="csr")
 
 
+def _semantics_of_text(adata):
+    adata.obsm["gene_semantics"] = pd.DataFrame({"said": ["glia"] * adata.n_obs}, index=adata.obs_names)
+
+
 @pytest.mark.filterwarnings("ignore:(Observation|Variable) names are not unique:UserWarning")
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
+        (_semantics_of_text, r"obsm\['gene_semantics'\] must be a finite matrix \(n_spots, d\), got (object|str)"),
         (_no_coordinates, r"obsm\['spatial'\] is missing.*spatial_key"),
         (_nan_coordinates, "1 spot has NaN or infinite coordinates"),
         (_infinite_coordinates, "1 spot has NaN or infinite coordinates"),
@@ -125,6 +130,7 @@ def test_spoilt_data(original, spoil, message):
         ({"coordinate_system": "global"}, ValueError, "coordinate_system"),
         ({"preset": "best"}, ValueError, "preset must be one of 'default', 'published', got 'best'"),
         ({"likelihood": "poisson"}, ValueError, "likelihood must be one of"),
+        ({"likelihood": "zinp"}, ValueError, r"got 'zinp' \(did you mean 'zinb'\?\)"),
         ({"convolution": "cnn"}, ValueError, "convolution must be one of"),
         ({"partition": "ward"}, ValueError, "partition must be one of"),
         ({"epochs": 0}, ValueError, "epochs must be a whole number of at least 1"),

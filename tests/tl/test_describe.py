@@ -581,6 +581,35 @@ def test_all_problems_in_one_error(tissue):
         describe(adata, key="nobody", fdr=2, n_permutations=1, organs="shop")
 
 
+def test_notes_of_somebody_else_are_not_replaced(tissue):
+    adata = tissue.copy()
+    adata.obs["d"] = adata.obs["half"]
+    adata.uns["d_description"] = "my notes"
+    with pytest.raises(ValueError, match=r"key='d' would take the place of uns\['d_description'\]"):
+        describe(adata, key="d", n_permutations=9)
+    assert adata.uns["d_description"] == "my notes"
+    del adata.uns["d_description"]
+    for seed in range(2):  # its own may be replaced
+        describe(adata, key="d", n_permutations=9, random_state=seed)
+    assert adata.uns["d_description"]["params"]["random_state"] == 1
+
+
+@pytest.mark.parametrize("key", ["my/d", "my d"])
+def test_a_key_that_cannot_be_written_to_disk_is_refused_with_the_way_out(tissue, key):
+    adata = tissue.copy()
+    adata.obs[key] = adata.obs["half"]
+    with pytest.raises(ValueError, match="key must be made of letters.*copy the labels to one: `adata.obs"):
+        describe(adata, key=key, n_permutations=9)
+    assert f"{key}_description" not in adata.uns
+
+
+def test_labels_that_read_alike_are_refused(tissue):
+    adata = tissue.copy()
+    adata.obs["d"] = pd.Categorical(np.resize(np.array([1, "1", "2"], dtype=object), adata.n_obs))
+    with pytest.raises(ValueError, match=r"labels that differ but read alike, as 1 and '1' do \('1'\)"):
+        describe(adata, key="d", n_permutations=9)
+
+
 def test_a_domain_of_one_spot_is_left_without_a_name(tissue):
     adata = tissue.copy()
     labels = adata.obs["half"].astype(str).to_numpy()

@@ -356,6 +356,14 @@ def test_pooling_is_recognised_with_its_options(table):
     assert "the counts that obsm['gene_semantics'] was made from are gone" in reason(own)
 
 
+def test_vectors_of_genes_may_be_sparse(table):
+    own = table.copy()
+    own.varm["gene_semantics"] = sparse.csr_matrix(own.varm["gene_semantics"])
+    found, expected = reason(own), reason(table)
+    assert isinstance(found, Pooled)
+    np.testing.assert_array_equal(found.vectors, expected.vectors)
+
+
 def test_own_vectors_of_spots_tell_no_genes(table):
     own = table.copy()
     own.obsm["mine"] = np.random.default_rng(0).normal(size=(own.n_obs, 5)).astype(np.float32)

@@ -298,6 +298,15 @@ def test_form_of_the_matrix_does_not_matter(tissue, form):
 # What must not matter
 
 
+def test_gene_vectors_may_be_sparse(tissue):
+    adata = tissue.copy()
+    adata.varm[KEY] = sparse.csr_matrix(adata.varm[KEY])
+    expected = tissue.copy()
+    for each in (adata, expected):
+        query(each, MYELIN, **FEW)
+    np.testing.assert_array_equal(scores(adata), scores(expected))
+
+
 def test_same_seed_same_bytes(tissue):
     one, same, other = (tissue.copy() for _ in range(3))
     for adata, seed in ((one, 0), (same, 0), (other, 1)):
@@ -396,8 +405,8 @@ def test_genes_without_a_common_pattern_are_warned_of(tissue, caplog):
     with caplog.at_level(logging.WARNING, logger="semst"):
         query(adata, {"noise": list(adata.var_names[::9]), "all": list(adata.var_names)}, **FEW)
     told = "\n".join(record.getMessage() for record in caplog.records)
-    assert "the genes of 'all' have no more of a pattern in common" in told
-    assert "(p = 1); do not read its map" in told
+    assert "the map of 'all' is empty" in told
+    assert "the genes of 'all'" not in told
     assert ("genes of 'noise'" in told) == (adata.uns["query"]["noise"]["p_value"] > 0.05)
     caplog.clear()
     with caplog.at_level(logging.WARNING, logger="semst"):
@@ -406,6 +415,76 @@ def test_genes_without_a_common_pattern_are_warned_of(tissue, caplog):
 
 
 # Encoders of one's own
+
+
+def _told(caplog, adata, asked):
+    with caplog.at_level(logging.WARNING, logger="semst"):
+        genes = query(adata, asked, **FEW)
+    return genes, "\n".join(record.getMessage() for record in caplog.records)
+
+
+@pytest.fixture
+def still(tissue):
+    """Give a tissue with two genes that no spot shows."""
+    adata = tissue.copy()
+    two = [place for place, name in enumerate(adata.var_names) if name not in {"MBP", "PLP1"}][:2]
+    counts = adata.X.toarray()
+    counts[:, two] = 0
+    adata.X = sparse.csr_matrix(counts)
+    names = adata.var_names.to_numpy(dtype=object)
+    names[two] = ["still", "silent"]
+    adata.var_names = names
+    return adata
+
+
+@pytest.mark.parametrize("asked", ["still", {"one": ["still"]}, {"both": ["still", "silent"]}])
+def test_that_nothing_asked_for_varies_is_said(still, caplog, asked):
+    genes, told = _told(caplog, still, asked)
+    (name,) = still.uns["query"]
+    assert genes.empty
+    assert (scores(still, name) == 0).all()
+    assert (still.obs[f"query_{name}_pval"] == 1).all()
+    listed = "'still', 'silent'" if name == "both" else "'still'"
+    assert told == (
+        f"query: the map of {name!r} is empty (score 0 and p-value 1 everywhere): what it asks for does not vary from "
+        f"spot to spot ({listed})."
+    )
+
+
+def test_genes_that_are_left_out_are_named(still, caplog):
+    genes, told = _told(caplog, still, {"glia": ["MBP", "still", "PLP1", "nobody"]})
+    assert set(genes["gene"]) == {"MBP", "PLP1"}
+    assert "query: 'glia' leaves out genes that are not in var_names: 'nobody'." in told
+    assert "query: 'glia' leaves out genes that do not vary from spot to spot: 'still'." in told
+    assert "empty" not in told
+
+
+def test_a_set_of_all_genes_of_like_expression_has_an_empty_map(tissue, caplog):
+    adata = tissue[:, :12].copy()  # so few that all of them are of like expression
+    adata = adata[np.asarray(adata.X.sum(axis=1)).ravel() > 0].copy()
+    genes, told = _told(caplog, adata, {"all": list(adata.var_names)})
+    assert genes.empty
+    assert "the map of 'all' is empty" in told
+    assert "all genes of like expression were asked for, and none is left to compare with" in told
+    assert adata.var_names[0] in told
+
+
+def test_words_that_no_gene_fits_better_have_an_empty_map(tissue, caplog):
+    adata = tissue.copy()
+    adata.varm[KEY][:] = adata.varm[KEY][adata.var_names.get_loc("MBP")]
+    assert "no gene fits the words better than others" in _told(caplog, adata, MYELIN)[1]
+
+
+@pytest.mark.parametrize("key", ["query", "mine"])
+def test_names_of_earlier_calls_count_too(tissue, key):
+    adata = tissue.copy()
+    query(adata, {"x_pval": ["MBP"], "Abc": ["MBP"]}, key_added=key, **FEW)
+    before = adata.copy()
+    with pytest.raises(ValueError, match="(?s)2 problems.*another spelling: 'Abc'.*would be called 'x_pval' as well"):
+        query(adata, {"x": ["PLP1"], "abc": ["PLP1"]}, key_added=key, **FEW)
+    _assert_same(adata, before)
+    query(adata, {"x_pval": ["PLP1"], "Abc": ["PLP1"]}, key_added=key, **FEW)
+    assert adata.uns[key]["Abc"]["asked"] == "PLP1"
 
 
 def test_own_encoder_from_end_to_end(bare, tmp_path):

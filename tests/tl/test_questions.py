@@ -16,9 +16,9 @@ from semst.tl._questions import Question, broad, read_questions, short_name, ste
 GENES = ["MBP", "PLP1", "SNAP25", "SYT1"]
 
 
-def read(asked):
+def read(asked, earlier=None):
     problems = Problems("here")
-    questions = read_questions(asked, GENES, problems)
+    questions = read_questions(asked, GENES, problems, earlier=earlier)
     problems.raise_if_any()
     return questions
 
@@ -95,6 +95,30 @@ def test_what_cannot_be_asked(asked, message):
 def test_all_that_is_wrong_is_said_at_once():
     with pytest.raises(ValueError, match="(?s)3 problems.*'blank' holds no words.*query 'lost'.*'one'"):
         read({"blank": "", "lost": ["nobody"], "one": "fat", "One": "bone"})
+
+
+@pytest.mark.parametrize(
+    ("asked", "earlier", "message"),
+    [
+        ({"x": ["MBP"]}, ["x_pval"], "p-values of another query would be called 'x_pval' as well"),
+        ({"x_pval": ["MBP"]}, ["x"], "p-values of another query would be called 'x_pval' as well"),
+        ({"X_PVAL": ["MBP"]}, ["x"], "p-values of another query would be called 'x_pval' as well"),
+        ({"abc": ["MBP"]}, ["Abc"], "earlier queries have these names in another spelling: 'Abc'"),
+    ],
+)
+def test_names_must_be_told_from_those_of_earlier_queries(asked, earlier, message):
+    assert read(asked)
+    with pytest.raises(ValueError, match=message):
+        read(asked, earlier)
+
+
+def test_the_same_name_may_be_asked_again_whatever_else_is_there():
+    assert read({"x": ["MBP"], "abc": ["PLP1"]}, ["x", "abc", "y", "y_pval", "Z", "z"])
+
+
+def test_genes_that_are_not_there_are_remembered():
+    (question,) = read({"some": ["MBP", "nobody", "else"]})
+    assert question.missing == ("nobody", "else")
 
 
 @given(st.text(max_size=200))

@@ -114,6 +114,14 @@ def test_spots_get_their_vectors_from_the_molecules_that_are_seen(tissue, seen):
     assert not np.allclose(training.semantics, own.obsm["own"])
 
 
+def test_gene_vectors_may_be_sparse(tissue, seen):
+    own = tissue.copy()
+    own.varm["gene_semantics"] = sparse.csr_matrix(own.varm["gene_semantics"])
+    for each in (own, tissue.copy()):
+        semantic_control(each, **FEW)
+    np.testing.assert_array_equal(seen[0][1].semantics, seen[len(seen) // 2][1].semantics)
+
+
 def test_an_arm_finds_the_domains_of_cluster(tissue, monkeypatch):
     """The same counts and vectors, through the public verb."""
     found = {}

@@ -8,6 +8,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 
 import semst
@@ -156,6 +157,8 @@ def test_semantics_in_the_table_are_used_if_they_are_of_the_same_kind(model, oth
     given = other.copy()
     semst.pp.gene_semantics(given)
     pd.testing.assert_series_equal(semst.tl.transfer(model, given, copy=True).obs["semst"], labelled.obs["semst"])
+    given.obsm["gene_semantics"] = sparse.csr_matrix(given.obsm["gene_semantics"])
+    pd.testing.assert_series_equal(semst.tl.transfer(model, given, copy=True).obs["semst"], labelled.obs["semst"])
     given.uns["gene_semantics"]["params"]["source"] = "another model"
     with pytest.raises(ValueError, match="source 'another model' instead of 'packaged'"):
         semst.tl.transfer(model, given)
@@ -178,7 +181,7 @@ def test_colours_come_along(trained, other):
     model = semst.SemST(trained[1]._kept, colors=["#ff0000", "#00ff00", "#0000ff", "#000000"])
     assert semst.tl.transfer(model, other, copy=True).uns["semst_colors"] == model.colors
     table = other.copy()
-    table.uns["semst_colors"] = ["red"]
+    semst.tl.transfer(model, table)
     assert "semst_colors" not in semst.tl.transfer(trained[1], table, copy=True).uns
 
 
@@ -219,6 +222,44 @@ def test_a_latent_that_was_embedded_before_stays(model, other):
     table = model.embed(other, copy=True)
     semst.tl.transfer(model, table)
     assert "X_semst" in table.obsm
+
+
+def test_a_latent_may_be_embedded_beside_the_domains_of_transfer_and_again(model, labelled):
+    table = labelled.copy()
+    for _ in range(2):
+        model.embed(table)
+    assert table.uns["X_semst"]["model"]["params"] == model.params
+    assert table.uns["X_semst"]["params"]["center"] is True
+    pd.testing.assert_series_equal(table.obs["semst"], labelled.obs["semst"])
+    assert set(table.uns["semst"]) == set(labelled.uns["semst"])
+    semst.tl.transfer(model, table)
+    assert not {"X_semst"} & {*table.obsm, *table.uns}  # of the earlier domains
+
+
+def test_a_latent_may_be_embedded_again_also_under_another_name(model, other, tmp_path):
+    table = model.embed(other, key_added="mine", copy=True)
+    table.write_h5ad(tmp_path / "tissue.h5ad")
+    again = ad.read_h5ad(tmp_path / "tissue.h5ad")
+    model.embed(again, key_added="mine", center=False)
+    assert not again.uns["X_mine"]["params"]["center"]
+    assert not np.array_equal(again.obsm["X_mine"], table.obsm["X_mine"])
+
+
+def test_what_semst_did_not_write_is_not_replaced_by_a_latent(model, other):
+    table = other.copy()
+    table.obsm["X_pca"] = np.ones((table.n_obs, 2))
+    with pytest.raises(ValueError, match=r"SemST.embed: .* take the place of obsm\['X_pca'\]"):
+        model.embed(table, key_added="pca")
+    assert (table.obsm["X_pca"] == 1).all()
+    assert "X_pca" not in table.uns
+
+
+def test_the_latent_of_domains_found_here_is_not_replaced(trained):
+    table, model = trained
+    before = table.obsm["X_semst"].copy()
+    with pytest.raises(ValueError, match=r"the name of domains that `semst.tl.cluster` found here"):
+        model.embed(table)
+    np.testing.assert_array_equal(table.obsm["X_semst"], before)
 
 
 def test_domains_of_transfer_may_be_replaced(model, labelled):

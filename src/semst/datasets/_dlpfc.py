@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from semst._folders import cache_folder
 from semst._keys import GROUND_TRUTH, IN_LIBRARY, SPATIAL
-from semst.datasets._fetch import Cache, cache_folder
+from semst.datasets._fetch import FOLDER_VARIABLE, Cache
 from semst.datasets._registry import Slice, SliceDataset, load_registry
 from semst.datasets._visium_files import Counts, read_counts, read_image, read_layers, read_positions
 
@@ -99,7 +100,9 @@ def dlpfc(
     7
     """
     dataset = load_registry()["dlpfc"]
-    return load_slice(dataset, sample_id, image=image, folder=cache_folder(path), progress=progress)
+    return load_slice(
+        dataset, sample_id, image=image, folder=cache_folder(path, variable=FOLDER_VARIABLE), progress=progress
+    )
 
 
 def load_slice(dataset: SliceDataset, sample_id: str, *, image: bool, folder: Path, progress: bool) -> AnnData:

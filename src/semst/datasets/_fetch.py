@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -18,17 +17,6 @@ logger = logging.getLogger("semst")
 
 FOLDER_VARIABLE = "SEMST_DATA_DIR"
 TIMEOUT_SECONDS = 30
-
-
-def cache_folder(path: str | os.PathLike[str] | None = None) -> Path:
-    """The folder for downloads: `path`, else what SEMST_DATA_DIR names, else the cache of the operating system."""
-    if path is not None:
-        return Path(path).expanduser()
-    if os.environ.get(FOLDER_VARIABLE):
-        return Path(os.environ[FOLDER_VARIABLE]).expanduser()
-    import pooch
-
-    return Path(pooch.os_cache("semst"))
 
 
 def git_blob_id(path: Path) -> str:

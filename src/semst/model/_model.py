@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from semst._keys import CLUSTER, SPATIAL, ClusterKeys
+from semst._inputs import find_table
+from semst._keys import CLUSTER, IN_CLUSTER, SPATIAL, ClusterKeys
 from semst._problems import Problems
+from semst._provenance import versions
 from semst._results import Data, check_key, target
 from semst.model._files import read_model, write_model
 from semst.model._keep import keep
 from semst.model._latents import latents
 from semst.model._new_tissue import prepare
-from semst.tl._checks import ClusterOptions
+from semst.tl._checks import ClusterOptions, check_free
 from semst.tl._cluster import cluster
 from semst.tl._run import run
 
@@ -188,7 +190,10 @@ class SemST:
         center, layer, min_coverage, device, table_key, spatial_key, coordinate_system, batch_key
             As for :func:`semst.tl.transfer`.
         key_added
-            The latent is written under ``"X_" + key_added``.
+            The latent is written under ``"X_" + key_added``. Only earlier latents of semst are replaced, and never that
+            of domains which :func:`semst.tl.cluster` found in this table: choose another name there, as in the tissue
+            of the training. The default name may always be in ``obsm`` already, since :func:`anndata.concat` keeps it
+            and drops ``uns``.
         copy
             Return a copy with the result and leave ``data`` alone; the default writes into ``data``.
 
@@ -199,6 +204,9 @@ class SemST:
         ``obsm["X_" + key_added]``
             ``(n_spots, d)`` float32: the latents of all networks side by side, as :func:`semst.tl.cluster` writes those
             of the training tissue.
+        ``uns["X_" + key_added]``
+            Dict of ``params``; ``model``: ``params`` and ``versions`` of the training; ``versions``. Domains of
+            :func:`semst.tl.transfer` under the same name keep what ``uns[key_added]`` says of them.
 
         Raises
         ------
@@ -207,6 +215,13 @@ class SemST:
         """
         problems = Problems("SemST.embed")
         check_key(key_added, problems)
+        table = find_table(data, table_key=table_key, where=problems.where)
+        read = {
+            "spatial_key": spatial_key,
+            "semantics_key": self._kept.params.get("semantics_key"),
+            "batch_key": batch_key,
+        }
+        check_free(table, key_added, problems, read=read, domains=False, latent=True)
         new = prepare(
             self._kept,
             data,
@@ -229,8 +244,22 @@ class SemST:
             device=new.device,
         )
         latent = new.in_order(np.concatenate(list(found), axis=1))
+        given = {"layer": layer, "coordinate_system": coordinate_system, "batch_key": batch_key}
+        params = {
+            "center": center,
+            "min_coverage": min_coverage,
+            "spatial_key": spatial_key,
+            "key_added": key_added,
+            **{name: value for name, value in given.items() if value is not None},
+        }
         data, table = target(data, new.table, copy=copy)
-        table.obsm[ClusterKeys(key_added).obsm] = latent
+        keys = ClusterKeys(key_added)
+        table.obsm[keys.obsm] = latent
+        table.uns[keys.uns_of_latent] = {
+            IN_CLUSTER.params: params,
+            IN_CLUSTER.model: {"params": self.params, "versions": self.versions},
+            IN_CLUSTER.versions: versions(),
+        }
         return data if copy else None
 
     @property

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from semst._inputs import check_names, find_table, read_coordinates, read_counts
+from semst._inputs import check_names, find_table, read_coordinates, read_counts, read_matrix
 from semst._problems import Problems, counted, listed
 from semst.pp._compute_semantics import compute_gene_semantics
 from semst.pp._gene_semantics import written_params
@@ -151,12 +151,15 @@ def _semantics(
                 f"`semst.pp.gene_semantics(adata, ..., key_added={key!r})`."
             )
         return None
-    semantics = np.asarray(table.obsm[key], dtype=np.float32)
-    if semantics.ndim != 2 or semantics.shape[1] != meaning.mean.size or not np.isfinite(semantics).all():
-        problems.add(
-            f"obsm[{key!r}] must be a finite matrix (n_spots, {meaning.mean.size}), as the model was trained with, "
-            f"got {semantics.shape}."
-        )
+    semantics = read_matrix(
+        table,
+        "obsm",
+        key,
+        problems,
+        width=meaning.mean.size,
+        way_out=f"; make it as for the training of the model, with `semst.pp.gene_semantics(adata, key_added={key!r})`",
+    )
+    if semantics is None:
         return None
     here = written_params(table, key)
     different = [

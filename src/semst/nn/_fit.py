@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from semst._problems import Problems, is_whole
 from semst.nn._losses import dicr, spatial_contrastive
 from semst.nn._observed import Observed
 from semst.nn._precision import mixed_precision
@@ -32,12 +33,12 @@ class Plan:
     epochs
         Steps over the whole graph, at least 1.
     learning_rate, weight_decay
-        Of Adam.
+        Of Adam, at least 0.
     reconstruction_weight, spatial_weight, dicr_weight
-        Weights of the three terms of the loss; the paper's 1, 0.1, 0.1.
+        Weights of the three terms of the loss, at least 0; the paper's 1, 0.1, 0.1.
     spots_per_step, genes_per_step
-        How many random spots and genes are reconstructed in each step; 0 takes all. The gradient keeps its
-        expectation.
+        How many random spots and genes are reconstructed in each step; 0 takes all, and a spot has no batch norm alone.
+        The gradient keeps its expectation.
     pairs_per_spot
         How many random pairs of neighbours, and as many of strangers, are compared in each step for each spot of the
         section; 0 takes all neighbours. The gradient keeps its expectation.
@@ -47,7 +48,7 @@ class Plan:
     Raises
     ------
     ValueError
-        If a number is out of its range.
+        If a number is out of its range; one error names all that are.
     """
 
     epochs: int = 60
@@ -62,15 +63,18 @@ class Plan:
     snapshots: Sequence[int] = ()
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or any(not 1 <= epoch <= self.epochs for epoch in self.snapshots):
-            message = f"epochs must be at least 1, snapshots lie in 1..epochs; got {self.epochs}, {self.snapshots}."
-            raise ValueError(message)
-        if self.spots_per_step == 1 or min(self.spots_per_step, self.genes_per_step, self.pairs_per_spot) < 0:
-            message = (
-                "spots_per_step, genes_per_step and pairs_per_spot must be 0 (all) or more; one spot alone has no "
-                "batch norm."
-            )
-            raise ValueError(message)
+        problems = Problems("semst.nn.Plan")
+        problems.whole("epochs", self.epochs, least=1)
+        for name in ("learning_rate", "weight_decay", "reconstruction_weight", "spatial_weight", "dicr_weight"):
+            problems.number(name, getattr(self, name), least=0)
+        for name in ("spots_per_step", "genes_per_step", "pairs_per_spot"):
+            problems.whole(name, getattr(self, name), least=0)
+        if self.spots_per_step == 1:
+            problems.add("spots_per_step must be 0 (all) or at least 2, got 1: one spot alone has no batch norm.")
+        lasting = is_whole(self.epochs, least=1)
+        if lasting and not all(is_whole(epoch, least=1) and epoch <= self.epochs for epoch in self.snapshots):
+            problems.add(f"snapshots must be whole numbers between 1 and epochs ({self.epochs}), got {self.snapshots}.")
+        problems.raise_if_any()
 
 
 @dataclass(frozen=True)

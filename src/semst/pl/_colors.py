@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from semst._keys import ClusterKeys
-from semst._problems import Problems, listed
+from semst._problems import Problems, listed, meant
 from semst.pl._palette import PALETTE, oklab, pick_distinct
 
 if TYPE_CHECKING:
@@ -90,11 +89,10 @@ def check_palette(palette: Palette | None, labels: Mapping[str, pd.Categorical],
         return
     unknown = isinstance(palette, str) and palette not in mpl.colormaps
     if unknown or not isinstance(palette, Mapping | Sequence):
-        near = get_close_matches(str(palette), list(mpl.colormaps), n=3, cutoff=0.6)
-        meant = f"did you mean {' or '.join(map(repr, near))}?" if near else "matplotlib.colormaps lists the names."
+        way_out = meant(palette, mpl.colormaps) or "matplotlib.colormaps lists the names."
         problems.add(
             f"`palette` must be a list of colours, a mapping from category to colour, or the name of a matplotlib "
-            f"colour map such as 'tab20', got {palette!r}; {meant}"
+            f"colour map such as 'tab20', got {palette!r}; {way_out}"
         )
         return
     longest = max((len(categories.categories) for categories in labels.values()), default=0)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from semst._inputs import find_table, is_spatialdata
 from semst._keys import CLUSTER, SPATIAL, ClusterKeys
-from semst._problems import Problems, listed
+from semst._problems import Problems, listed, meant
 from semst.pl import _draw
 from semst.pl._colors import Palette, as_labels, assign_colors, check_palette, keep_colors
 from semst.pl._describe import has_description, read_names
@@ -233,9 +233,8 @@ def _way_out(table: AnnData, key: str, *, name: str) -> str:
             f"{how if name == 'adata' else 'spatialdata-plot'}, and averaged over neighbours by "
             f"`semst.tl.query({name}, {key!r})` and `semst.pl.query({name})`; {there}"
         )
-    near = get_close_matches(key, map(str, table.obs.columns), n=3, cutoff=0.6)
-    if near:
-        return f"did you mean {' or '.join(map(repr, near))}? {there[0].upper()}{there[1:]}"
+    if near := meant(key, table.obs.columns):
+        return f"{near} {there[0].upper()}{there[1:]}"
     # Whoever wants domains and has none yet, asks for no gene.
     called = [] if key == CLUSTER.obs else [str(gene).upper() for gene in table.var_names]
     genes = get_close_matches(key.upper(), called, n=3, cutoff=0.7)

@@ -174,7 +174,11 @@ def gene_semantics(
     table = find_table(data, table_key=table_key, where=WHERE)
     problems = Problems(WHERE)
     check_key(key_added, problems)
-    _check_untaken(table, key_added, problems)
+    keys = SemanticsKeys(key_added)
+    # Of our own name all is ours, also where uns is lost, as `anndata.concat` leaves it.
+    beside: list[tuple[str, str]] = [] if key_added == SEMANTICS.base else [("obsm", keys.obsm), ("varm", keys.varm)]
+    known_by = (IN_SEMANTICS.params, IN_SEMANTICS.coverage)
+    check_untaken(table, key_added, [("uns", keys.uns), *beside], problems, known_by=known_by)
     check_writable(table, problems, copy=copy)
     options = SemanticsOptions(
         mode=mode,
@@ -193,19 +197,6 @@ def gene_semantics(
     written, written_table = target(data, table, copy=copy)
     write_semantics(written_table, result, key=key_added)
     return written if copy else None
-
-
-def _check_untaken(table: AnnData, key: object, problems: Problems) -> None:
-    """Note a name that something else has; of our own name all is ours, also where ``uns`` is lost."""
-    if not isinstance(key, str):
-        return  # noted elsewhere
-    keys = SemanticsKeys(key)
-    stored = table.uns.get(keys.uns)
-    if not (isinstance(stored, Mapping) and {IN_SEMANTICS.params, IN_SEMANTICS.coverage} <= set(stored)):
-        own = key == SEMANTICS.base
-        check_untaken(
-            table, key, [("uns", keys.uns), *([] if own else [("obsm", keys.obsm), ("varm", keys.varm)])], problems
-        )
 
 
 def written_params(table: AnnData, key: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from semst._inputs import read_matrix
 from semst._problems import listed
 from semst.semantics._cache import encode_cached
 from semst.semantics._match import Match, match_names, match_packaged, match_symbols
@@ -85,15 +86,9 @@ def _from_package(names: Sequence[str], *, species: Species | None) -> Source:
 
 
 def _from_varm(table: AnnData, key: str, problems: Problems) -> Source | None:
-    stored = table.varm[key]
-    values = np.asarray(stored.toarray() if hasattr(stored, "toarray") else stored)
-    if values.ndim != 2 or values.shape[1] == 0 or values.dtype.kind not in "fiu" or np.isinf(values).any():
-        problems.add(
-            f"varm[{key!r}] must hold finite numbers (or NaN where a gene has no vector) of shape (n_genes, d), "
-            f"got {values.dtype} {values.shape}."
-        )
+    values = read_matrix(table, "varm", key, problems, gaps=True)
+    if values is None:
         return None
-    values = values.astype(np.float32)
     known = usable(values)
     names = tuple(str(name) for name in table.var_names)
     how = np.where(known, "exact", "unknown")

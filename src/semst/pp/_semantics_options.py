@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-from semst._problems import is_whole, listed
+from semst._problems import is_whole, unknown
 from semst.pp._pool import Weights
 from semst.semantics._resolve import Species
 
@@ -44,7 +44,7 @@ class SemanticsOptions:
             ("species", self.species, get_args(Species)),
         ):
             if value not in allowed and (name, value) != ("species", None):
-                faults.append(f"{name} must be one of {listed(allowed)}, got {value!r}.")
+                faults.append(unknown(name, value, allowed))
         for name, number in (("n_top", self.n_top), ("min_spots", self.min_spots)):
             if number is not None and not is_whole(number, least=1):
                 faults.append(f"{name} must be a whole number of at least 1, got {number!r}.")

@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from semst._folders import cache_folder
+
 if TYPE_CHECKING:
+    import os
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from semst.semantics._encoders import Encoder
 
+FOLDER_VARIABLE = "SEMST_CACHE_DIR"
 _FILE = "text_vectors.sqlite"
 _SECONDS_TO_WAIT_FOR_OTHERS = 60
-
-
-def default_cache_dir() -> Path:
-    """Give ``SEMST_CACHE_DIR`` where it is set, else the place for caches of the operating system."""
-    named = os.environ.get("SEMST_CACHE_DIR")
-    if named:
-        return Path(named)
-    import pooch
-
-    return Path(pooch.os_cache("semst"))
 
 
 class TextCache:
@@ -41,7 +33,7 @@ class TextCache:
     Parameters
     ----------
     folder
-        Made if it is not there; the default is that of :func:`default_cache_dir`.
+        Made if it is not there; the default is what ``SEMST_CACHE_DIR`` names, else the system's place for caches.
 
     Raises
     ------
@@ -50,14 +42,14 @@ class TextCache:
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
-        self.path = (default_cache_dir() if folder is None else Path(folder)) / _FILE
+        self.path = cache_folder(folder, variable=FOLDER_VARIABLE) / _FILE
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = sqlite3.connect(self.path, timeout=_SECONDS_TO_WAIT_FOR_OTHERS)
         except (OSError, sqlite3.OperationalError) as error:
             message = (
                 f"the text cache {str(self.path)!r} cannot be written ({error}); name another folder with `cache_dir` "
-                "or the environment variable SEMST_CACHE_DIR."
+                f"or the environment variable {FOLDER_VARIABLE}."
             )
             raise OSError(message) from error
         try:

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from semst._inputs import check_names, read_coordinates, read_counts
-from semst._keys import CLUSTER, SEMANTICS, SPATIAL, ClusterKeys
-from semst._problems import Problems, counted, listed
+from semst._inputs import check_names, read_coordinates, read_counts, read_matrix
+from semst._keys import SEMANTICS, SPATIAL, ClusterKeys
+from semst._problems import Problems, counted, listed, unknown
 from semst._results import check_key, check_untaken
-from semst.tl._write import is_result
+from semst.tl._write import Places, earlier, is_clustering
 from semst.training._recipe import Partition, Preset
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class ClusterOptions:
         }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed and not (name == "partition" and self.partition is None):
-                problems.add(f"{name} must be one of {listed(allowed)}, got {getattr(self, name)!r}.")
+                problems.add(unknown(name, getattr(self, name), allowed))
         lowest = {
             "n_clusters": 2,
             "n_top_genes": 1,
@@ -143,9 +143,15 @@ def check(
 
 
 def check_free(
-    table: AnnData, key: object, problems: Problems, *, read: Mapping[str, str | None], latent: bool = False
+    table: AnnData,
+    key: object,
+    problems: Problems,
+    *,
+    read: Mapping[str, str | None],
+    domains: bool = True,
+    latent: bool = False,
 ) -> None:
-    """Note a name under which domains would take the place of what semst did not write.
+    """Note a name under which results would take the place of what semst did not write.
 
     Parameters
     ----------
@@ -157,29 +163,35 @@ def check_free(
         Collects: a name that something else has, and what has it.
     read
         By argument, the names that input is read under, which no result may have.
+    domains
+        Whether domains are written. A latent alone may not take the place of the one that belongs to domains found
+        here, for ``uns`` would go on to tell of these.
     latent
-        Whether a latent is written as well.
+        Whether a latent is written.
     """
     if not isinstance(key, str):
         return
-    naming = [argument for argument, name in read.items() if name == key]
-    if naming or key in {SPATIAL.coordinates, SEMANTICS.base}:
-        whose = f"what `{naming[0]}` names" if naming else "a name that coordinates or semantics have"
-        problems.add(f"key_added={key!r} is {whose}, and results would take its place; choose another name.")
-        return
     keys = ClusterKeys(key)
-    if is_result(table.uns.get(keys.uns)):
-        return
-    places = [("uns", keys.uns)]
-    # Of our own name the rest is ours too where uns is lost, as `anndata.concat` leaves it, if it looks like it.
-    if key != CLUSTER.base or (keys.obs in table.obs and not _are_numbers(table.obs[keys.obs])):
-        places += [("obs", keys.obs), ("obs", keys.confidence), *([("obsm", keys.obsm)] if latent else [])]
-    check_untaken(table, key, places, problems)
-
-
-def _are_numbers(column: pd.Series) -> bool:
-    """Tell names of domains as semst gives them, ``"1"``, ``"2"``, ..., from other labels."""
-    return all(str(name).isdecimal() for name in column.dropna().unique())
+    places = Places.of(keys)
+    written = places.domains + places.modulation + places.description if domains else ()
+    written += places.latent if latent else ()
+    names = {name for _, name in written}
+    clashing = [(argument, name) for argument, name in read.items() if name in names]
+    if clashing:
+        argument, name = clashing[0]
+        problems.add(
+            f"key_added={key!r} would take the place of {name!r}, which `{argument}` names; choose another name."
+        )
+    elif key in {SPATIAL.coordinates, SEMANTICS.base}:
+        problems.add(f"key_added={key!r} is a name that coordinates or semantics have; choose another name.")
+    elif not domains and is_clustering(table.uns.get(keys.uns)):
+        problems.add(
+            f"key_added={key!r} is the name of domains that `semst.tl.cluster` found here, with a latent of their own; "
+            "choose another name."
+        )
+    else:
+        ours = earlier(table, keys)
+        check_untaken(table, key, [place for place in written if place not in ours], problems)
 
 
 def _semantics(table: AnnData, key: str | None, problems: Problems) -> NDArray[np.float32] | None:
@@ -192,11 +204,7 @@ def _semantics(table: AnnData, key: str | None, problems: Problems) -> NDArray[n
             f"Make it with `semst.pp.gene_semantics(adata, key_added={key!r})`."
         )
         return None
-    semantics = np.asarray(table.obsm[key], dtype=np.float32)
-    if semantics.ndim != 2 or not np.isfinite(semantics).all():
-        problems.add(f"obsm[{key!r}] must be a finite matrix (n_spots, d); run `semst.pp.gene_semantics` again.")
-        return None
-    return semantics
+    return read_matrix(table, "obsm", key, problems, way_out="; run `semst.pp.gene_semantics` again")
 
 
 def read_slices(table: AnnData, key: str | None, problems: Problems) -> NDArray[np.int64] | None:

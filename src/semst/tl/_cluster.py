@@ -114,10 +114,10 @@ def cluster(
         torchrun started several processes they share them, so that it must be a multiple of their number; with the same
         ``tiles_per_step`` they find what one process finds. The default is one for each process.
     key_added
-        Name of all that is written. Only earlier domains of semst are replaced: a name that something else has in
-        ``obs``, ``uns`` or (as ``"X_" + key_added``) ``obsm`` is refused, and so are ``"spatial"`` and the names that
-        ``spatial_key``, ``semantics_key`` and ``batch_key`` give. ``obs`` and ``obsm`` may always hold the default name
-        already, since :func:`anndata.concat` keeps them and drops ``uns``.
+        Name of all that is written. Only earlier domains of semst are replaced: a name is refused where something else
+        has a place in ``obs``, ``obsm`` or ``uns`` that this or :func:`semst.tl.describe` writes, and so are
+        ``"spatial"`` and the names that ``spatial_key``, ``semantics_key`` and ``batch_key`` give. Under the default
+        name domains and a latent may be there without ``uns``, since :func:`anndata.concat` drops it.
     copy
         Return a copy with the results and leave ``data`` alone; the default writes into ``data``. The copy of a backed
         AnnData is in memory.
@@ -125,7 +125,7 @@ def cluster(
     Returns
     -------
     None, or the copy. Written into the table, in place of earlier domains of the same name, of which nothing stays (nor
-    their description and colours):
+    their description and colours; colours that are there before any domains are yours, and stay):
 
     ``obs[key_added]``
         Categorical of str, ``"1"`` (most spots) to ``str(n_clusters)``: the domains.

@@ -11,7 +11,7 @@ from semst._inputs import check_names, find_table, read_counts
 from semst._keys import CLUSTER, IN_DESCRIPTION, SEMANTICS, UNNAMED, DescriptionKeys
 from semst._problems import Problems, listed
 from semst._provenance import versions
-from semst._results import actualise
+from semst._results import actualise, check_key, check_untaken
 from semst.pp._gene_semantics import write_semantics
 from semst.semantics._vocabulary import Terms, packaged_vocabulary, read_vocabulary
 from semst.semantics._words import word_space
@@ -63,7 +63,8 @@ def describe(
         ``obs``. Spots without a domain are left out.
     key
         Key of ``obs`` with the domains: ``key_added`` of :func:`semst.tl.cluster`, or labels of your own; whole
-        numbers are labels too, unless there are nearly as many as spots.
+        numbers are labels too, unless there are nearly as many as spots. The name must be one that can be written to
+        disk: letters, digits, ``_``, ``-`` and ``.``.
     organs
         Organs whose terms may be used beside those found all over the body: ``"brain"``, ``("breast", "immune")``; or a
         part of one, ``"brain/cortex"``, which leaves out the terms of its other parts. You know what was on the slide:
@@ -109,9 +110,10 @@ def describe(
     KeyError
         If the table, the layer, the domains, the gene vectors or a file are missing.
     ValueError
-        If there are fewer than two domains, or measured numbers in their place; if an organ is unknown or no term is
-        left; if an argument is out of range; if the vocabulary cannot be used; if no gene has a vector; if counts are
-        no raw counts.
+        If there are fewer than two domains, or measured numbers in their place; if labels read alike, or ``key`` cannot
+        be written to disk; if ``uns["{key}_description"]`` is no earlier result of this; if an organ is unknown or no
+        term is left; if an argument is out of range; if the vocabulary cannot be used; if no gene has a vector; if
+        counts are no raw counts.
     OSError
         If the model is needed and cannot be loaded.
 
@@ -146,6 +148,9 @@ def describe(
     for name, number, least in (("n_permutations", n_permutations, 9), ("random_state", random_state, 0)):
         problems.whole(name, number, least=least)
     domains = _domains(table, key, problems)
+    place = ("uns", DescriptionKeys(key).uns)
+    known_by = (IN_DESCRIPTION.names, IN_DESCRIPTION.terms)
+    check_untaken(table, key, [place], problems, known_by=known_by, argument="key")
     terms = _terms(vocabulary, organs, problems)
     counts = read_counts(table, problems, layer=layer)
     space = gene_space(table, semantics_key, problems, layer=layer)
@@ -206,6 +211,7 @@ def _domains(table: AnnData, key: str, problems: Problems) -> pd.Categorical | N
             "They are made by `semst.tl.cluster(adata)`."
         )
         return None
+    check_key(key, problems, argument="key", way_out="; copy the labels to one: `adata.obs['labels'] = adata.obs[...]`")
     column = table.obs[key]
     if _measures(column):
         problems.add(
@@ -217,6 +223,13 @@ def _domains(table: AnnData, key: str, problems: Problems) -> pd.Categorical | N
     if not 2 <= len(domains.categories) < max(table.n_obs, 3):
         problems.add(
             f"obs[{key!r}] must hold at least two domains, and fewer than spots; it has {len(domains.categories)}."
+        )
+        return None
+    names = domains.categories.astype(str)
+    if not names.is_unique:
+        problems.add(
+            f"obs[{key!r}] holds labels that differ but read alike, as 1 and '1' do "
+            f"({listed(names[names.duplicated()].unique())}); make them one, or name them otherwise."
         )
         return None
     return domains

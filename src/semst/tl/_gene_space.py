@@ -6,8 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from semst._inputs import read_matrix
 from semst._keys import SEMANTICS, SemanticsKeys
 from semst._problems import Problems, listed
 from semst.pp._compute_semantics import SemanticsResult, compute_gene_semantics
@@ -15,6 +14,7 @@ from semst.pp._gene_semantics import written_params
 from semst.pp._semantics_options import SemanticsOptions
 
 if TYPE_CHECKING:
+    import numpy as np
     from anndata import AnnData
     from numpy.typing import NDArray
 
@@ -44,11 +44,8 @@ def gene_space(table: AnnData, key: str, problems: Problems, *, layer: str | Non
     """Read the gene vectors in ``varm[key]``, or make the default ones; None where ``problems`` says why not."""
     keys = SemanticsKeys(key)
     if keys.varm in table.varm:
-        vectors = np.asarray(table.varm[keys.varm], dtype=np.float32)
-        if vectors.ndim != 2 or not np.isfinite(vectors).all():
-            problems.add(
-                f"varm[{keys.varm!r}] must be a finite matrix (n_genes, d); run `semst.pp.gene_semantics` again."
-            )
+        vectors = read_matrix(table, "varm", keys.varm, problems, way_out="; run `semst.pp.gene_semantics` again")
+        if vectors is None:
             return None
         if not vectors.any():
             problems.add(_no_vectors(table, f"varm[{keys.varm!r}] holds zeros alone"))

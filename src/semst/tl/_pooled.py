@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from semst._inputs import read_sparse
+from semst._inputs import dense, read_sparse
 from semst.pp._gene_semantics import written_params
 from semst.pp._pool import Pooling
 
@@ -88,7 +88,7 @@ def pooling_of(
         if matrix is None:
             return f"the counts that obsm[{key!r}] was made from are gone"
         counts = read_sparse(matrix)
-    found = Pooled(counts, Pooling.of(np.asarray(vectors, dtype=np.float32), params))
+    found = Pooled(counts, Pooling.of(dense(vectors).astype(np.float32, copy=False), params))
     rows = np.unique(np.linspace(0, len(semantics) - 1, _LOOKED_AT).astype(np.int64))
     again = found.again(rows) if found.vectors.shape[1] == semantics.shape[1] else None
     if again is None or not np.allclose(again, semantics[rows], rtol=1e-3, atol=1e-3 * np.abs(again).max()):

@@ -11,9 +11,9 @@ import pandas as pd
 from semst._evidence import ABSENT, WEAK, is_far
 from semst._inputs import check_names, find_table, read_coordinates, read_counts
 from semst._keys import IN_QUERY, QUERY, SEMANTICS, SPATIAL, QueryKeys
-from semst._problems import Problems
+from semst._problems import Problems, listed
 from semst._provenance import versions
-from semst._results import actualise, check_key, check_untaken
+from semst._results import actualise, check_key, check_untaken, has
 from semst.pp._gene_semantics import write_semantics
 from semst.pp._graphs import spatial_graph
 from semst.semantics._words import word_space
@@ -24,16 +24,19 @@ from semst.tl._relative import relative_expression
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from anndata import AnnData
     from spatialdata import SpatialData
 
     from semst.semantics import Encoder
+    from semst.tl._relative import RelativeExpression
 
 WHERE = "semst.tl.query"
 
 logger = logging.getLogger("semst")
+
+_ROUNDING = 1e-9  # share of the largest weight
 
 
 def query(
@@ -133,9 +136,12 @@ def query(
     terms of a vocabulary); each gene is weighted by the exponential of its standardised cosine with it; one step along
     the covariance of genes in this tissue leaves those that also go together. Expression is standardised for each gene
     and taken relative to genes of like mean expression, and the null deals the weights anew among these.
-    A warning is logged where no term is near the words (``nearness`` below 0.45), and where their genes share a weak
-    pattern (``p_value`` above 0.05) or none (above 0.2). That one or two genes make up half of a pattern says nothing
-    of its worth. Area under the ROC curve over a bank of 72 queries, and what does not work: :doc:`/queries`.
+    A warning is logged where genes that were asked for are left out, as they are not in the table or do not vary from
+    spot to spot; where none is left, or those of like expression were all asked for, so that there is nothing to
+    compare and the map is empty (score 0 and p-value 1 everywhere); where no term is near the words (``nearness`` below
+    0.45), and where their genes share a weak pattern (``p_value`` above 0.05) or none (above 0.2). That one or two
+    genes make up half of a pattern says nothing of its worth. Area under the ROC curve over a bank of 72 queries, and
+    what does not work: :doc:`/queries`.
 
     References
     ----------
@@ -166,9 +172,9 @@ def query(
     if table.n_obs == 1:
         problems.add("at least 2 spots are needed to compare them, got 1.")
     gene_names = [str(name) for name in table.var_names]
-    questions = read_questions(queries, gene_names, problems)
-    if isinstance(key_added, str):
-        _check_untaken(table, QueryKeys(key_added), [question.name for question in questions], problems)
+    earlier = _earlier(table, key_added)
+    questions = read_questions(queries, gene_names, problems, earlier=earlier)
+    _check_untaken(table, key_added, [question.name for question in questions], earlier, problems)
     counts = read_counts(table, problems, layer=layer)
     coordinates = None
     if smooth:
@@ -204,27 +210,32 @@ def query(
     for each, found in zip(weighed, answers, strict=True):
         genes = _genes(each, found, gene_names, n_genes)
         _write(table, QueryKeys(key_added), each, found, genes, params)
-        _warn(each, found)
+        empty = _is_empty(each, expression)
+        _warn_of_genes(each, expression, gene_names, empty=empty)
+        _warn(each, found, empty=empty)
         tables.append(genes)
     return pd.concat(tables, ignore_index=True)
 
 
-def _check_untaken(table: AnnData, keys: QueryKeys, names: Iterable[str], problems: Problems) -> None:
-    """Note names that something else has; of our own name all is ours, also where ``uns`` is lost."""
-    own = keys.base == QUERY.base
-    stored = table.uns.get(keys.uns, {})
-    ours = isinstance(stored, Mapping) and all(_is_answer(each) for each in stored.values())
-    # Under another name an empty dict is a place that others may fill.
-    if not ours or (keys.uns in table.uns and not own and len(stored) == 0):
-        check_untaken(table, keys.base, [("uns", keys.uns)], problems)
-        return
-    new = [] if own else [name for name in names if name not in stored]
-    columns = [column for name in new for column in (keys.score(name), keys.p_value(name))]
-    check_untaken(table, keys.base, [("obs", column) for column in columns], problems)
+def _earlier(table: AnnData, key: object) -> list[str] | None:
+    """Give the names of earlier queries; None where there are none, or something else has the name."""
+    stored = table.uns.get(QueryKeys(key).uns) if isinstance(key, str) else None
+    # Under another name than our own an empty dict is a place that others may fill.
+    if not isinstance(stored, Mapping) or (len(stored) == 0 and key != QUERY.base):
+        return None
+    return list(stored) if all(has(each, IN_QUERY.asked, IN_QUERY.genes) for each in stored.values()) else None
 
 
-def _is_answer(stored: object) -> bool:
-    return isinstance(stored, Mapping) and {IN_QUERY.asked, IN_QUERY.genes} <= set(stored)
+def _check_untaken(
+    table: AnnData, key: str, names: Iterable[str], earlier: Sequence[str] | None, problems: Problems
+) -> None:
+    """Note names that something else has; of our own name all columns are ours, also where ``uns`` is lost."""
+    keys = QueryKeys(key)
+    new = [] if key == QUERY.base else [name for name in names if name not in (earlier or ())]
+    ours = {column for name in earlier or () for column in (keys.score(name), keys.p_value(name))}
+    columns = [column for name in new for column in (keys.score(name), keys.p_value(name)) if column not in ours]
+    places = [("uns", keys.uns)] if earlier is None else []
+    check_untaken(table, key, [*places, *(("obs", column) for column in columns)], problems)
 
 
 def _genes(weighed: Weighed, found: Answer, gene_names: list[str], n_genes: int) -> pd.DataFrame:
@@ -272,7 +283,36 @@ def _has_pattern(question: Question) -> bool:
     return len(question.genes) != 1
 
 
-def _warn(weighed: Weighed, found: Answer) -> None:
+def _warn_of_genes(weighed: Weighed, expression: RelativeExpression, gene_names: Sequence[str], *, empty: bool) -> None:
+    """Name the genes that were asked for and left out, and say why nothing is left, where that is so."""
+    question = weighed.question
+    if question.missing:
+        told = "query: %r leaves out genes that are not in var_names: %s."
+        logger.warning(told, question.called, listed(question.missing))
+    used = set(expression.used.tolist())
+    idle = listed([gene_names[gene] for gene in question.genes if gene not in used])
+    left = [gene_names[gene] for gene in question.genes if gene in used]
+    if not empty:
+        if len(left) < len(question.genes):
+            told = "query: %r leaves out genes that do not vary from spot to spot: %s."
+            logger.warning(told, question.called, idle)
+        return
+    if question.text:
+        why = "no gene fits the words better than others of like expression"
+    elif not left:
+        why = f"what it asks for does not vary from spot to spot ({idle})"
+    else:
+        why = f"all genes of like expression were asked for, and none is left to compare with ({listed(left)})"
+    logger.warning("query: the map of %r is empty (score 0 and p-value 1 everywhere): %s.", question.called, why)
+
+
+def _is_empty(weighed: Weighed, expression: RelativeExpression) -> bool:
+    """Tell whether all genes of like expression weigh the same, up to rounding."""
+    highest = np.abs(weighed.weights).max()
+    return bool(np.abs(expression.centre(weighed.weights)).max() <= _ROUNDING * highest)
+
+
+def _warn(weighed: Weighed, found: Answer, *, empty: bool) -> None:
     text = weighed.question.text
     if is_far(weighed.nearness):
         logger.warning(
@@ -281,7 +321,7 @@ def _warn(weighed: Weighed, found: Answer) -> None:
             text,
             weighed.read_as[0],
         )
-    if not _has_pattern(weighed.question) or found.coherence <= WEAK:
+    if empty or not _has_pattern(weighed.question) or found.coherence <= WEAK:
         return
     told = (
         "query: the genes of %r have no more of a pattern in common in this tissue than genes drawn at random "

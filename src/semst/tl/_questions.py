@@ -14,7 +14,7 @@ from semst._keys import QueryKeys
 from semst._problems import counted, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -41,15 +41,20 @@ class Question:
         Positions of the genes in the table; empty for words.
     called
         The name as the user wrote it.
+    missing
+        Names of genes that were asked for as well and are not in the table.
     """
 
     name: str
     text: str = ""
     genes: tuple[int, ...] = ()
     called: str = field(default="", compare=False)
+    missing: tuple[str, ...] = field(default=(), compare=False)
 
 
-def read_questions(asked: Questions, gene_names: Sequence[str], problems: Problems) -> list[Question]:
+def read_questions(
+    asked: Questions, gene_names: Sequence[str], problems: Problems, *, earlier: Iterable[str] | None = None
+) -> list[Question]:
     """Tell words from genes; a str that is the very name of a gene of the table asks for that gene.
 
     Parameters
@@ -60,6 +65,8 @@ def read_questions(asked: Questions, gene_names: Sequence[str], problems: Proble
         Of the table.
     problems
         Collects: nothing asked, no text, genes that are not in the table, names that cannot be told apart.
+    earlier
+        Names of earlier queries that are still there, each of which may be asked anew.
     """
     entries = _entries(asked)
     if entries is None or not entries:
@@ -94,16 +101,29 @@ def read_questions(asked: Questions, gene_names: Sequence[str], problems: Proble
             none = f"none of the {counted(len(genes), 'gene', 'genes')}"
             problems.add(f"{none} of the query {name!r} is in var_names ({listed(genes)}).")
         found = dict.fromkeys(place[gene] for gene in genes if gene in place)
-        questions.append(Question(own_name(name), genes=tuple(found), called=name))
+        questions.append(Question(own_name(name), genes=tuple(found), called=name, missing=tuple(missing)))
+    _check_names([question.name for question in questions], set(earlier or ()), problems)
+    return questions
+
+
+def _check_names(asked: Sequence[str], earlier: set[str], problems: Problems) -> None:
+    """Note names that cannot be told apart from each other, or from those of earlier queries."""
     # Some file systems take upper and lower case for the same.
-    names = [question.name.lower() for question in questions]
+    names = [name.lower() for name in asked]
     repeated = sorted({name for name in names if names.count(name) > 1 or not name})
     if repeated:
         problems.add(f"queries must have different names with letters or digits in them; check {listed(repeated)}.")
-    clashing = sorted(set(names) & {QueryKeys("").p_value(name).strip("_") for name in names})
+    there = {name.lower(): name for name in sorted(earlier)}
+    respelt = sorted(there[name.lower()] for name in set(asked) - earlier if name.lower() in there)
+    if respelt:
+        told = "earlier queries have these names in another spelling"
+        problems.add(f"{told}: {listed(respelt)}; take theirs, or other names.")
+    of_p = {name: QueryKeys("").p_value(name).strip("_") for name in {*names, *there}}
+    clashing = sorted(p for name, p in of_p.items() if p in of_p and (name in names or p in names))
     if clashing:
-        problems.add(f"the p-values of another query would be called {listed(clashing)} as well; name it otherwise.")
-    return questions
+        problems.add(
+            f"the p-values of another query would be called {listed(clashing)} as well; name one of them otherwise."
+        )
 
 
 def _entries(asked: Questions) -> list[tuple[str, Any]] | None:

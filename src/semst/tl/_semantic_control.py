@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from semst._inputs import find_table
+from semst._inputs import find_table, read_matrix
 from semst._keys import CONTROL, IN_CONTROL, SEMANTICS, SPATIAL, ControlKeys
 from semst._problems import Problems, is_whole, listed
 from semst._provenance import versions
@@ -207,7 +206,8 @@ def semantic_control(
     table = find_table(data, table_key=table_key, where=WHERE)
     problems = Problems(WHERE)
     options.check(problems)
-    _check_untaken(table, key_added, problems)
+    place = ("uns", ControlKeys(key_added).uns)
+    check_untaken(table, key_added, [place], problems, known_by=(IN_CONTROL.runs, IN_CONTROL.verdict))
     chosen_device = pick_device(device, problems)
     reference = _read_labels(table, labels, problems)
     meaning = _read_meaning(table, options, problems)
@@ -301,16 +301,6 @@ class ControlOptions:
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
-def _check_untaken(table: AnnData, key: object, problems: Problems) -> None:
-    """Note a name that something else has."""
-    if not isinstance(key, str):
-        return  # noted elsewhere
-    keys = ControlKeys(key)
-    stored = table.uns.get(keys.uns)
-    if not (isinstance(stored, Mapping) and {IN_CONTROL.runs, IN_CONTROL.verdict} <= set(stored)):
-        check_untaken(table, key, [("uns", keys.uns)], problems)
-
-
 def _read_labels(table: AnnData, key: str | None, problems: Problems) -> pd.Series | None:
     if key is None:
         return None
@@ -339,9 +329,8 @@ def _read_meaning(table: AnnData, options: ControlOptions, problems: Problems) -
                 f"Make them with `semst.pp.gene_semantics(adata, key_added={key!r})`."
             )
         return None
-    vectors = np.asarray(table.varm[key], dtype=np.float32)
-    if vectors.ndim != 2 or not np.isfinite(vectors).all():
-        problems.add(f"varm[{key!r}] must be a finite matrix (n_genes, d); run `semst.pp.gene_semantics` again.")
+    vectors = read_matrix(table, "varm", key, problems, way_out="; run `semst.pp.gene_semantics` again")
+    if vectors is None:
         return None
     params = written_params(table, key)
     readable = options.layer is None or options.layer in table.layers  # if not, that is noted elsewhere
