@@ -11,6 +11,7 @@ import pandas as pd
 
 from semst._keys import ClusterKeys
 from semst._problems import Problems, listed
+from semst._labels import empty_as_missing
 from semst.pl._palette import PALETTE, oklab, pick_distinct
 
 if TYPE_CHECKING:
@@ -28,13 +29,14 @@ def as_labels(column: pd.Series) -> pd.Categorical | None:
     Returns
     -------
     The column's own categories in their own order, so that they parallel ``uns["{key}_colors"]``; text and booleans
-    become categories in natural order; None where the column holds numbers.
+    become categories in natural order; an empty str is no label; None where the column holds numbers.
     """
     from natsort import natsorted, ns
 
     if isinstance(column.dtype, pd.CategoricalDtype):
         codes = column.cat.codes.to_numpy()
         dtype = pd.CategoricalDtype(column.cat.categories.astype(str), ordered=column.cat.ordered)
+    column = empty_as_missing(column)
         return pd.Categorical.from_codes(codes, dtype=dtype)
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         return None
@@ -97,7 +99,7 @@ def check_palette(palette: Palette | None, labels: Mapping[str, pd.Categorical],
             f"colour map such as 'tab20', got {palette!r}; {meant}"
         )
         return
-    longest = max((len(categories.categories) for categories in labels.values()), default=0)
+    longest = max((len(reading_order(categories)) for categories in labels.values()), default=0)
     colors = list(palette.values()) if isinstance(palette, Mapping) else _in_order(palette, longest)
     wrong = [color for color in colors if not is_color_like(color)]
     if wrong:

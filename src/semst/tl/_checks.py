@@ -12,6 +12,7 @@ from scipy import sparse
 
 from semst._inputs import check_names, read_coordinates, read_counts
 from semst._keys import CLUSTER, SEMANTICS, SPATIAL, ClusterKeys
+from semst._labels import empty_as_missing
 from semst._problems import Problems, counted, listed
 from semst._results import check_key, check_untaken
 from semst.tl._write import is_result
@@ -221,7 +222,7 @@ def read_slices(table: AnnData, key: str | None, problems: Problems) -> NDArray[
     if key not in table.obs:
         problems.missing(f"no obs[{key!r}], which `batch_key` names; obs has {listed(table.obs.columns)}.")
         return None
-    column = table.obs[key]
+    column = empty_as_missing(table.obs[key])
     unknown = np.flatnonzero(column.isna().to_numpy())
     if unknown.size:
         problems.add(

@@ -9,6 +9,7 @@ from scipy.stats import false_discovery_control
 
 from semst._inputs import check_names, find_table, read_counts
 from semst._keys import CLUSTER, IN_DESCRIPTION, SEMANTICS, UNNAMED, DescriptionKeys
+from semst._labels import empty_as_missing
 from semst._problems import Problems, listed
 from semst._provenance import versions
 from semst._results import actualise
@@ -63,7 +64,7 @@ def describe(
         ``obs``. Spots without a domain are left out.
     key
         Key of ``obs`` with the domains: ``key_added`` of :func:`semst.tl.cluster`, or labels of your own; whole
-        numbers are labels too, unless there are nearly as many as spots.
+        numbers are labels too, unless there are nearly as many as spots. NaN and an empty str are none.
     organs
         Organs whose terms may be used beside those found all over the body: ``"brain"``, ``("breast", "immune")``; or a
         part of one, ``"brain/cortex"``, which leaves out the terms of its other parts. You know what was on the slide:
@@ -206,7 +207,7 @@ def _domains(table: AnnData, key: str, problems: Problems) -> pd.Categorical | N
             "They are made by `semst.tl.cluster(adata)`."
         )
         return None
-    column = table.obs[key]
+    column = empty_as_missing(table.obs[key])
     if _measures(column):
         problems.add(
             f"obs[{key!r}] is numeric ({column.dtype}, {column.nunique()} values in {len(column)} spots) and holds no "

@@ -12,6 +12,7 @@ import numpy as np
 from semst._inputs import find_table
 from semst._keys import CONTROL, IN_CONTROL, SEMANTICS, SPATIAL, ControlKeys
 from semst._problems import Problems, is_whole, listed
+from semst._labels import empty_as_missing
 from semst._provenance import versions
 from semst._results import Data, check_untaken, target
 from semst.pp._compute_semantics import compute_gene_semantics
@@ -317,7 +318,7 @@ def _read_labels(table: AnnData, key: str | None, problems: Problems) -> pd.Seri
     if key not in table.obs:
         problems.missing(f"no labels obs[{key!r}]; obs has {listed(table.obs.columns)}, or leave `labels` out.")
         return None
-    labels: pd.Series = table.obs[key]
+    labels = empty_as_missing(table.obs[key])
     if labels.nunique() < 2:
         problems.add(f"obs[{key!r}] must hold at least two labels, got {listed(labels.dropna().unique())}.")
     return labels
