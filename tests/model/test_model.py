@@ -119,3 +119,10 @@ def test_training_that_fails_leaves_the_tissue_as_it_was(tissue):
         semst.SemST.train(table, n_clusters=1)
     assert set(table.obs) == set(tissue.obs)
     assert not table.obsm.keys() ^ tissue.obsm.keys()
+
+
+def test_colours_that_matplotlib_does_not_know_are_refused(trained):
+    model = semst.SemST(trained[1]._kept)
+    with pytest.raises(ValueError, match="such as matplotlib knows.*got 'redd'"):
+        model.colors = ["redd", "#4477aa", "C1", "redd"]
+    assert model.colors is None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from semst._keys import CLUSTER, SPATIAL, ClusterKeys
-from semst._problems import Problems
+from semst._problems import Problems, listed
 from semst._results import Data, check_key, target
 from semst.model._files import read_model, write_model
 from semst.model._keep import keep
@@ -148,14 +148,15 @@ class SemST:
     def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the model into a folder: ``arrays.safetensors`` and ``model.json``.
 
-        The folder appears when it is complete. A model can be read by every version of semst that knows its format.
+        The folder appears when it is complete, and of a folder that is there these two files are replaced when the new
+        ones are complete. A model can be read by every version of semst that knows its format.
 
         Parameters
         ----------
         folder
             Path; folders above it are made.
         overwrite
-            Whether a model that is there is replaced.
+            Whether a model that is there is replaced; other files in its folder stay.
 
         Raises
         ------
@@ -265,6 +266,14 @@ class SemST:
                 message = f"colors must be one for each of the {len(self.domains)} domains, got {colors!r}."
                 raise ValueError(message)
             colors = [str(color) for color in colors]
+            from matplotlib.colors import is_color_like
+
+            wrong = [color for color in colors if not is_color_like(color)]
+            if wrong:
+                message = (
+                    f"colors must be such as matplotlib knows ('red', '#4477aa'), got {listed(dict.fromkeys(wrong))}."
+                )
+                raise ValueError(message)
         self._colors = colors
 
     def __repr__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -10,12 +11,14 @@ import numpy as np
 import pandas as pd
 
 from semst._keys import ClusterKeys
-from semst._problems import Problems, listed
 from semst._labels import empty_as_missing
+from semst._problems import Problems, listed
 from semst.pl._palette import PALETTE, oklab, pick_distinct
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+logger = logging.getLogger("semst")
 
 Palette = str | Sequence[str] | Mapping[str, str]
 
@@ -33,10 +36,10 @@ def as_labels(column: pd.Series) -> pd.Categorical | None:
     """
     from natsort import natsorted, ns
 
+    column = empty_as_missing(column)
     if isinstance(column.dtype, pd.CategoricalDtype):
         codes = column.cat.codes.to_numpy()
         dtype = pd.CategoricalDtype(column.cat.categories.astype(str), ordered=column.cat.ordered)
-    column = empty_as_missing(column)
         return pd.Categorical.from_codes(codes, dtype=dtype)
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         return None
@@ -104,6 +107,15 @@ def check_palette(palette: Palette | None, labels: Mapping[str, pd.Categorical],
     wrong = [color for color in colors if not is_color_like(color)]
     if wrong:
         problems.add(f"`palette` holds entries that are no colours: {listed(wrong)}.")
+    known = [str(name) for categories in labels.values() for name in categories.categories]
+    lost = [name for name in palette if name not in known] if isinstance(palette, Mapping) else []
+    if lost and known:
+        logger.warning(
+            "%s: `palette` names %s, which no category is; there is %s, as str.",
+            problems.where.rpartition(".")[2],
+            ", ".join(map(repr, lost)),
+            listed(name for name in dict.fromkeys(known) if name),
+        )
     if not isinstance(palette, Mapping) and len(colors) < longest:
         named = f" {palette!r}" if isinstance(palette, str) else ""
         problems.add(f"`palette`{named} has {len(colors)} colours for {longest} categories; give more, or a mapping.")
