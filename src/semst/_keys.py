@@ -237,4 +237,7 @@ IN_DESCRIPTION = DescriptionEntries()
 IN_CONTROL = ControlEntries()
 IN_LIBRARY = LibraryEntries()
 GROUND_TRUTH = "ground_truth"  # obs: experts' labels in semst.datasets; never read outside datasets, pl and metrics
+GENE_NAMES = (  # var: where readers leave names of genes when var_names are others
+    *("gene_symbols", "gene_symbol", "symbol", "gene_name", "gene_names", "feature_name", "gene_ids", "gene_id"),
+)
 UNNAMED = "no term fits"  # the name of a domain without one
