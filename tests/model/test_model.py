@@ -87,6 +87,9 @@ def test_gaussian_models_read_expression_that_is_normalised(tissue):
     model = semst.SemST.train(small, n_clusters=3, epochs=2, likelihood="gaussian", progress=False)
     again = model.embed(small, key_added="again", copy=True)
     alike(again.obsm["X_again"], small.obsm["X_semst"], atol=1e-3)
+    assert tissue.X.max() > 20
+    with pytest.raises(ValueError, match="embed: X looks like raw counts.*, as for the training"):
+        model.embed(tissue, copy=True)
 
 
 def test_the_number_of_domains_may_be_found(tissue):

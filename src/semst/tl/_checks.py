@@ -116,7 +116,7 @@ def check(
     options.check(problems)
     check_names(table, problems)
     raw = options.likelihood != "gaussian"
-    counts = read_counts(table, problems, layer=options.layer, integers=raw, way_out=way_out)
+    counts = read_counts(table, problems, layer=options.layer, integers=raw, logged=not raw, way_out=way_out)
     coordinates = read_coordinates(
         data,
         table,

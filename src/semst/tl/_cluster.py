@@ -162,11 +162,12 @@ def cluster(
         coordinates.
     ValueError
         If an argument is out of its range; ``key_added`` names what semst did not write; names are duplicated; counts
-        are negative, not whole numbers, not finite, or missing from a spot; coordinates are not finite; a table does
-        not match its element; a spot has no slice, a slice fewer than 10 spots, or a graph that is there edges between
-        slices; there are fewer than three spots to a domain, or spots do not fall into so many groups; no gene is
-        recognised; ``n_clusters`` is None and the likelihood Gaussian; ``checkpoint`` holds another run; or processes
-        that train together were not called alike. One error names all problems, and ``data`` is as it was.
+        are negative, not whole numbers (with the Gaussian likelihood: raw), not finite, or missing from a spot;
+        coordinates are not finite; a table does not match its element; a spot has no slice, a slice fewer than 10
+        spots, or a graph that is there edges between slices; there are fewer than three spots to a domain, or spots do
+        not fall into so many groups; no gene is recognised; ``n_clusters`` is None and the likelihood Gaussian;
+        ``checkpoint`` holds another run; or processes that train together were not called alike. One error names all
+        problems, and ``data`` is as it was.
     FloatingPointError
         If training diverges; ``data`` is as it was.
     MemoryError

@@ -45,6 +45,7 @@ logger = logging.getLogger("semst")
 
 WHERE = "semst.tl.cluster"
 
+_TAKES_LOGGED = ", or use `likelihood='gaussian'`"
 
 def run(
     data: Data,
@@ -65,13 +66,16 @@ def run(
     check_writable(table, problems, copy=copy)
     read = {name: getattr(options, name) for name in ("spatial_key", "semantics_key", "batch_key")}
     check_free(table, options.key_added, problems, read=read, latent=True)
-    checked = check(data, table, options, problems, way_out=", or use `likelihood='gaussian'`")
+    gaussian = options.likelihood == "gaussian"
+    way_out = ", or leave out `likelihood`, whose default takes raw counts" if gaussian else _TAKES_LOGGED
+    checked = check(data, table, options, problems, way_out=way_out)
+    _warn_of_doubts(table, checked, options)
     fresh = _missing_semantics(table, options)
 
     recipe = recipe_for(
         options.preset,
         epochs=options.epochs,
-        gaussian=options.likelihood == "gaussian",
+        gaussian=gaussian,
         n_spots=table.n_obs,
         partition=options.partition,
     )
