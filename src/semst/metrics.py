@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from semst._doubts import warn_of_joined_slices
 from semst._inputs import find_table, is_spatialdata, read_coordinates
 from semst._keys import CLUSTER, GROUND_TRUTH, SPATIAL
-from semst._problems import Problems, counted, listed
 from semst._labels import empty_as_missing
+from semst._problems import Problems, counted, listed
 from semst._semantic_drift import semantic_drift
 
 if TYPE_CHECKING:
@@ -274,6 +275,7 @@ def score(
     problems.raise_if_any()
     scores = {} if reference is None else agreement(table.obs[reference], table.obs[key])
     places = np.asarray(coordinates)
+    warn_of_joined_slices(table, places, where="score", takes_batch_key=False, by_graph=False)
     return scores | {"pas": pas(places, table.obs[key]), "chaos": chaos(places, table.obs[key])}
 
 

@@ -104,7 +104,8 @@ def cluster(
         Key of ``obs`` that says which slice a spot belongs to (squidpy's ``library_key``), with at least 10 spots in
         each; of a SpatialData with several regions, their ``region_key``. All slices then get one set of domains: no
         edge leads from one to another, each has its own coordinates in a unit of its own, and differences in depth and
-        chemistry are taken out, see Notes. The default takes all spots for one slice; so does a key that names one.
+        chemistry are taken out, see Notes. The default takes all spots for one slice (with a warning where they look
+        like several), and so does a key that names one.
     checkpoint
         Folder where each network is kept once its training has ended. The same call made again, after Ctrl-C or a
         crash, takes up those that are there and ends with the same result; with other data, options or versions it is

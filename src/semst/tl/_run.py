@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from semst._doubts import warn_of_bare_glass, warn_of_control_probes, warn_of_joined_slices
 from semst._inputs import find_table
 from semst._keys import IN_CLUSTER, SEMANTICS, ClusterKeys, ModulationKeys
 from semst._problems import Problems, listed
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("semst")
 
 WHERE = "semst.tl.cluster"
-
 _TAKES_LOGGED = ", or use `likelihood='gaussian'`"
+
 
 def run(
     data: Data,
@@ -120,6 +121,15 @@ def run(
             keys.confidence,
         )
     return data if copy else None
+
+
+def _warn_of_doubts(table: AnnData, checked: Checked, options: ClusterOptions) -> None:
+    """Say what can be clustered, but is hardly what was meant."""
+    where = WHERE.rpartition(".")[2]
+    warn_of_bare_glass(table, where=where)
+    warn_of_control_probes(table, where=where)
+    if options.batch_key is None:
+        warn_of_joined_slices(table, checked.coordinates, where=where, takes_batch_key=True)
 
 
 def _missing_semantics(table: AnnData, options: ClusterOptions) -> SemanticsResult | None:

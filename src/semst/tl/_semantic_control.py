@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from semst._doubts import warn_of_bare_glass, warn_of_joined_slices
 from semst._inputs import find_table
 from semst._keys import CONTROL, IN_CONTROL, SEMANTICS, SPATIAL, ControlKeys
-from semst._problems import Problems, is_whole, listed
 from semst._labels import empty_as_missing
+from semst._problems import Problems, is_whole, listed
 from semst._provenance import versions
 from semst._results import Data, check_untaken, target
 from semst.pp._compute_semantics import compute_gene_semantics
@@ -216,6 +217,9 @@ def semantic_control(
     if meaning is None:
         meaning = _compute_meaning(table, options)
     _check_enough(meaning, checked.counts, options)
+    where = WHERE.rpartition(".")[2]
+    warn_of_bare_glass(table, where=where)
+    warn_of_joined_slices(table, checked.coordinates, where=where, takes_batch_key=False)
 
     setting = Setting(
         counts=checked.counts,

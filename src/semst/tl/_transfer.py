@@ -65,7 +65,7 @@ def transfer(
     layer
         Key of ``layers`` with the counts; the default reads ``X``.
     min_coverage
-        Share of the genes that the model reads, in [0, 1], that must be there.
+        Share of the genes that the model reads, in [0, 1], that must be there. Below 0.3 a warning says so.
     device
         ``"auto"`` takes a GPU where there is one; or a name such as ``"cpu"`` or ``"cuda:1"``.
     table_key
