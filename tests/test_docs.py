@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import tomllib
 from pathlib import Path
@@ -23,14 +24,17 @@ def read(name):
 
 @pytest.fixture
 def desk(tmp_path, monkeypatch):
-    """A place to work: an empty folder, drawing off screen, a cache of its own."""
+    """A place to work: an empty folder, drawing off screen, a cache of its own, and the log as it was afterwards."""
     from matplotlib import pyplot as plt
 
+    logger = logging.getLogger("semst")
+    level = logger.level
     plt.switch_backend("agg")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SEMST_CACHE_DIR", str(tmp_path / "cache"))
     yield tmp_path
     plt.close("all")
+    logger.setLevel(level)
 
 
 def test_there_are_pages():

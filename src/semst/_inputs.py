@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 
+_HIGHEST_LOGGED = 20  # a logarithm above that would be of half a billion molecules
+
+
 def is_spatialdata(data: object) -> bool:
     """Tell a SpatialData from anything else without importing spatialdata for those who do not use it."""
     import sys
@@ -104,6 +107,7 @@ def read_counts(
     *,
     layer: str | None = None,
     integers: bool = True,
+    logged: bool = False,
     way_out: str = "",
 ) -> sparse.csr_matrix | None:
     """Read the expression matrix as float32 CSR and check it.
@@ -113,14 +117,16 @@ def read_counts(
     table
         ``n_spots x n_genes``; a dask array or a matrix on disk is read a piece at a time.
     problems
-        Collects: missing layer, NaN or infinite values, negative values, non-integer values where ``integers``,
-        spots without a single count.
+        Collects: missing layer, NaN or infinite values, negative values, non-integer values where ``integers``, what
+        looks like raw counts where ``logged``, spots without a single count.
     layer
         Key in ``table.layers``; the default reads ``table.X``.
     integers
         Whether raw counts are required.
+    logged
+        Whether expression that is normalised and logged is required.
     way_out
-        What the caller takes in place of raw counts, to be said where there are none: an argument that it has.
+        What the caller takes in place of that, to be said where it is missing: an argument that it has.
 
     Returns
     -------
@@ -153,6 +159,12 @@ def read_counts(
         problems.add(
             f"{source} does not hold whole numbers (highest {values.max():g}), so it looks normalised or logged; "
             f"{there}{way_out}."
+        )
+    elif logged and values.size and values.max() > _HIGHEST_LOGGED and np.array_equal(values, np.rint(values)):
+        problems.add(
+            f"{source} looks like raw counts: all its values are whole, the highest is {values.max():g}; put "
+            "expression there that is normalised and logged (`scanpy.pp.normalize_total(adata)`, "
+            f"`scanpy.pp.log1p(adata)`){way_out}."
         )
     elif table.n_obs and table.n_vars:
         empty = np.flatnonzero(np.asarray(counts.sum(axis=1)).ravel() == 0)

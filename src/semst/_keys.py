@@ -221,10 +221,11 @@ class LibraryEntries:
 
 @dataclass(frozen=True)
 class VisiumKeys:
-    """The columns of ``obs`` by which a Visium grid is recognised."""
+    """The columns of ``obs`` that Visium's software leaves: the place of a spot on the grid, and whether in tissue."""
 
     row: str = "array_row"
     col: str = "array_col"
+    in_tissue: str = "in_tissue"  # 1 or 0
 
 
 SEMANTICS = SemanticsKeys()
@@ -241,5 +242,8 @@ IN_QUERY = QueryEntries()
 IN_DESCRIPTION = DescriptionEntries()
 IN_CONTROL = ControlEntries()
 IN_LIBRARY = LibraryEntries()
+GENE_NAMES = (  # var: where readers leave names of genes when var_names are others
+    *("gene_symbols", "gene_symbol", "symbol", "gene_name", "gene_names", "feature_name", "gene_ids", "gene_id"),
+)
 GROUND_TRUTH = "ground_truth"  # obs: experts' labels in semst.datasets; never read outside datasets, pl and metrics
 UNNAMED = "no term fits"  # the name of a domain without one

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from semst._doubts import warn_of_joined_slices
 from semst._inputs import find_table, is_spatialdata, read_coordinates, read_matrix
 from semst._keys import SEMANTICS, SPATIAL
 from semst._problems import Problems, is_whole, listed
@@ -127,6 +128,7 @@ def semantic_drift(
     problems.raise_if_any()
     assert embeddings is not None  # for the type checker: a missing one is a problem, raised above
     assert coordinates is not None
+    warn_of_joined_slices(table, coordinates, where="semantic_drift", takes_batch_key=False)
     from semst.pp._graphs import spatial_graph
 
     averaged = dict(_averages(embeddings, spatial_graph(table, coordinates), max(steps)))

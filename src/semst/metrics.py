@@ -6,13 +6,15 @@ numbers only judge.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from semst._doubts import warn_of_joined_slices
 from semst._inputs import find_table, is_spatialdata, read_coordinates
 from semst._keys import CLUSTER, GROUND_TRUTH, SPATIAL
+from semst._labels import empty_as_missing
 from semst._problems import Problems, counted, listed
 from semst._semantic_drift import semantic_drift
 
@@ -38,7 +40,7 @@ def agreement(labels_true: ArrayLike, labels_pred: ArrayLike) -> dict[str, float
     Parameters
     ----------
     labels_true
-        ``(n_spots,)`` reference, of str, int or categories. Spots that are NaN or None here are left out.
+        ``(n_spots,)`` reference, of str, int or categories. Spots that are NaN, None or an empty str are left out.
     labels_pred
         ``(n_spots,)`` partition to judge, of str, int or categories; no gaps where the reference has a label.
 
@@ -112,7 +114,8 @@ def pas(coordinates: ArrayLike, labels: ArrayLike) -> float:
     coordinates
         ``(n_spots, 2)`` finite places in any unit; more columns are allowed.
     labels
-        ``(n_spots,)`` of str, int or categories. Spots that are NaN or None are left out, also as neighbours.
+        ``(n_spots,)`` of str, int or categories. Spots that are NaN, None or an empty str are left out, also as
+        neighbours.
 
     Returns
     -------
@@ -157,7 +160,7 @@ def chaos(coordinates: ArrayLike, labels: ArrayLike) -> float:
     coordinates
         ``(n_spots, 2)`` finite places in any unit; more columns are allowed.
     labels
-        ``(n_spots,)`` of str, int or categories. Spots that are NaN or None are left out.
+        ``(n_spots,)`` of str, int or categories. Spots that are NaN, None or an empty str are left out.
 
     Returns
     -------
@@ -219,7 +222,8 @@ def score(
     key
         Key of ``obs`` with the domains.
     reference
-        Key of ``obs`` with experts' labels, NaN where there is none; None judges smoothness in space alone.
+        Key of ``obs`` with experts' labels, NaN or an empty str where there is none; None judges smoothness in space
+        alone.
     table_key
         Name of the table in a SpatialData; needed only where there are several.
     spatial_key
@@ -271,18 +275,19 @@ def score(
     problems.raise_if_any()
     scores = {} if reference is None else agreement(table.obs[reference], table.obs[key])
     places = np.asarray(coordinates)
+    warn_of_joined_slices(table, places, where="score", takes_batch_key=False, by_graph=False)
     return scores | {"pas": pas(places, table.obs[key]), "chaos": chaos(places, table.obs[key])}
 
 
 def _codes(labels: ArrayLike) -> NDArray[np.int64]:
     """Number the categories; -1 where there is none."""
     if isinstance(labels, pd.Series | pd.Categorical | pd.Index):
-        values: Any = labels
+        values = pd.Series(labels)
     elif isinstance(labels, np.ndarray):
-        values = labels.ravel()
+        values = pd.Series(labels.ravel())
     else:
         values = pd.Series(list(labels), dtype=object)  # type: ignore[arg-type]
-    return np.asarray(pd.factorize(values)[0], dtype=np.int64)
+    return np.asarray(pd.factorize(empty_as_missing(values))[0], dtype=np.int64)
 
 
 def _matched(reference: NDArray[np.int64], predicted: NDArray[np.int64]) -> tuple[float, float]:

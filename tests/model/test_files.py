@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -122,3 +123,56 @@ def test_a_json_that_is_no_model_is_told(folder):
     (folder / FACTS).write_text("[1, 2]")
     with pytest.raises(ValueError, match="does not describe a model"):
         semst.SemST.load(folder)
+
+
+def test_other_files_in_the_folder_stay(trained, folder):
+    (folder / "notes.txt").write_text("which slide this was")
+    (folder / "pictures").mkdir()
+    (folder / "pictures" / "first.png").write_bytes(b"png")
+    model = semst.SemST(trained[1]._kept, colors=["red", "green", "blue", "black"])
+    model.save(folder, overwrite=True)
+    assert sorted(path.name for path in folder.iterdir()) == [ARRAYS, FACTS, "notes.txt", "pictures"]
+    assert (folder / "notes.txt").read_text() == "which slide this was"
+    assert (folder / "pictures" / "first.png").read_bytes() == b"png"
+    assert semst.SemST.load(folder).colors == ["red", "green", "blue", "black"]
+
+
+def test_a_folder_that_is_a_link_stays_one(trained, folder):
+    link = folder.parent / "link"
+    link.symlink_to(folder, target_is_directory=True)
+    semst.SemST(trained[1]._kept, colors=["red"] * 4).save(link, overwrite=True)
+    assert link.is_symlink()
+    assert semst.SemST.load(folder).colors == ["red"] * 4
+
+
+@pytest.mark.parametrize("stopped_at", [1, 2, 3])
+def test_a_move_that_fails_leaves_the_model_that_was_there(trained, folder, monkeypatch, stopped_at):
+    """A folder of two files is replaced in three moves, and Ctrl-C may come at each."""
+    (folder / "notes.txt").write_text("which slide this was")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    moves = 0
+
+    def stop(move):
+        def moved(self, target):
+            nonlocal moves
+            moves += 1
+            if moves == stopped_at:
+                raise KeyboardInterrupt
+            return move(self, target)
+
+        return moved
+
+    for name in ("rename", "replace"):
+        monkeypatch.setattr(Path, name, stop(getattr(Path, name)))
+    with pytest.raises(KeyboardInterrupt):
+        semst.SemST(trained[1]._kept, colors=["red"] * 4).save(folder, overwrite=True)
+    monkeypatch.undo()
+    assert moves >= stopped_at
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert semst.SemST.load(folder).colors is None
+
+
+def test_a_model_that_was_left_without_arrays_can_be_replaced(trained, folder):
+    (folder / ARRAYS).unlink()
+    trained[1].save(folder, overwrite=True)
+    semst.SemST.load(folder)

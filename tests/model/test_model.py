@@ -102,6 +102,9 @@ def test_gaussian_models_read_expression_that_is_normalised(tissue):
     model = semst.SemST.train(small, n_clusters=3, epochs=2, likelihood="gaussian", progress=False)
     again = model.embed(small, key_added="again", copy=True)
     alike(again.obsm["X_again"], small.obsm["X_semst"], atol=1e-3)
+    assert tissue.X.max() > 20
+    with pytest.raises(ValueError, match="embed: X looks like raw counts.*, as for the training"):
+        model.embed(tissue, copy=True)
 
 
 def test_the_number_of_domains_may_be_found(tissue):
@@ -134,3 +137,10 @@ def test_training_that_fails_leaves_the_tissue_as_it_was(tissue):
         semst.SemST.train(table, n_clusters=1)
     assert set(table.obs) == set(tissue.obs)
     assert not table.obsm.keys() ^ tissue.obsm.keys()
+
+
+def test_colours_that_matplotlib_does_not_know_are_refused(trained):
+    model = semst.SemST(trained[1]._kept)
+    with pytest.raises(ValueError, match="such as matplotlib knows.*got 'redd'"):
+        model.colors = ["redd", "#4477aa", "C1", "redd"]
+    assert model.colors is None

@@ -1,3 +1,4 @@
+import logging
 from itertools import permutations
 
 import numpy as np
@@ -188,3 +189,30 @@ def test_wrong_palettes_are_named(palette, message):
     check_palette(palette, {"key": pd.Categorical(["a", "b"])}, problems)
     with pytest.raises(ValueError, match=message):
         problems.raise_if_any()
+
+
+def test_an_empty_string_is_no_label():
+    text = pd.Series(["b", "", "a", None], dtype=object)
+    assert as_labels(text).codes.tolist() == [1, -1, 0, -1]
+    assert list(as_labels(text).categories) == ["a", "b"]
+    column = text.astype("category")  # keeps its categories, which uns has colours for
+    assert as_labels(column).isna().tolist() == [False, True, False, True]
+    assert list(as_labels(column).categories) == ["", "a", "b"]
+    assert reading_order(as_labels(column)) == ["a", "b"]
+    problems = Problems("here")
+    check_palette(["red", "blue"], {"key": as_labels(column)}, problems)
+    assert not problems
+    colors = assign_colors(AnnData(np.ones((4, 1))), {"key": as_labels(column)}, palette=["red", "blue"], match=True)
+    assert colors["key"][1:] == ["#ff0000", "#0000ff"]
+
+
+def test_a_palette_for_what_is_not_there_is_told(caplog):
+    labels = {"one": pd.Categorical(["1", "2"]), "two": pd.Categorical(["a"], categories=["a", "unused"])}
+    with caplog.at_level(logging.WARNING, logger="semst"):
+        check_palette({"1": "red", "a": "blue", "unused": "green"}, labels, Problems("semst.pl.domains"))
+    assert caplog.records == []
+    with caplog.at_level(logging.WARNING, logger="semst"):
+        check_palette({"9": "red", 1: "blue"}, labels, Problems("semst.pl.domains"))
+    assert [record.getMessage() for record in caplog.records] == [
+        "domains: `palette` names '9', 1, which no category is; there is '1', '2', 'a', 'unused', as str."
+    ]

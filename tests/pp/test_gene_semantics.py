@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+import re
+import warnings
 
 import anndata as ad
 import numpy as np
@@ -653,3 +655,37 @@ def test_real_tissue(real_file, name, species, counts):
     assert result["coverage"]["counts"] > counts
     assert np.isfinite(adata.obsm[KEY]).all()
     assert adata.obsm[KEY].std(axis=0).min() > 0
+
+
+@pytest.mark.parametrize("n_recognised", [0, 2])
+@pytest.mark.parametrize("column", ["gene_symbols", "symbol", "gene_name", "gene_symbol", "feature_name"])
+def test_a_column_that_holds_the_names_is_told_with_the_lines_that_take_it(tmp_path, caplog, column, n_recognised):
+    symbols = ["MBP", "PLP1", "SNAP25", "GFAP", "MOBP", "MOBP"]
+    adata = ad.AnnData(np.ones((2, 6), dtype=np.float32))
+    adata.var[column] = pd.Categorical(symbols)
+    adata.var_names = symbols[:n_recognised] + [f"feature{number}" for number in range(6 - n_recognised)]
+    with caplog.at_level(logging.WARNING, logger="semst"):
+        if n_recognised:
+            gene_semantics(adata)
+            told = caplog.records[-1].getMessage()
+        else:
+            with pytest.raises(ValueError, match="no gene has a vector") as caught:
+                gene_semantics(adata)
+            told = str(caught.value)
+    assert f"var[{column!r}] holds" in told
+    for line in re.findall(r"`(adata\.[^`]*)`", told):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Variable names are not unique")
+            exec(line, {"adata": adata})
+    assert adata.var_names.tolist() == [*symbols[:-1], "MOBP-1"]
+    adata.write_h5ad(tmp_path / "named.h5ad")
+
+
+def test_a_column_that_is_no_better_is_not_named(caplog):
+    adata = ad.AnnData(np.ones((2, 4), dtype=np.float32))
+    adata.var_names = ["MBP", "feature1", "feature2", "feature3"]
+    adata.var["gene_symbols"] = ["other1", "other2", None, "MBP"]
+    with caplog.at_level(logging.WARNING, logger="semst"):
+        gene_semantics(adata)
+    assert "few names are recognised. Are var_names" in caplog.text
+    assert "gene_symbols" not in caplog.text

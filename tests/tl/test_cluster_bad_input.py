@@ -296,3 +296,16 @@ def test_all_spots_in_one_place(original):
     adata.obsm["spatial"] = np.zeros((adata.n_obs, 2))
     with pytest.raises(ValueError, match=r"all spots lie in one place in obsm\['spatial'\]"):
         semst.tl.cluster(adata, n_clusters=2, progress=False)
+
+
+def test_raw_counts_are_refused_where_logged_expression_is_asked_for(original):
+    adata = original.copy()
+    adata.layers["logged"] = adata.X.log1p()
+    assert adata.X.max() > 20
+    with pytest.raises(
+        ValueError, match=r"X looks like raw counts: all its values are whole.*or leave out `likelihood`"
+    ):
+        semst.tl.cluster(adata, n_clusters=DOMAINS, likelihood="gaussian", progress=False)
+    adata.X.data = np.minimum(adata.X.data, 20)  # a logarithm could be as high
+    for layer in (None, "logged"):
+        semst.tl.cluster(adata, n_clusters=DOMAINS, likelihood="gaussian", layer=layer, epochs=1, progress=False)

@@ -363,3 +363,26 @@ def test_spots_without_a_gene_of_the_model_are_told_and_trusted_by_nobody(model,
     semst.tl.transfer(model, table)
     assert f"{bare} spots have no counts of any gene that the model knows" in caplog.text
     assert (table.obs["semst_confidence"].iloc[:bare] < 0.05).all()
+
+
+@pytest.mark.parametrize(("share", "level"), [(0.5, logging.INFO), (0.2, logging.WARNING)])
+def test_how_many_genes_are_there_is_told_and_a_thin_panel_warned_of(model, other, caplog, share, level):
+    part = other[:, : int(share * other.n_vars)].copy()
+    part = part[np.asarray(part.X.sum(axis=1)).ravel() > 0].copy()
+    with caplog.at_level(logging.INFO, logger="semst"):
+        semst.tl.transfer(model, part)
+    told = [record for record in caplog.records if "genes that the model reads are there" in record.getMessage()]
+    assert [record.levelno for record in told] == [level]
+    assert told[0].getMessage().startswith("transfer: ")
+    assert f"({round(100 * part.uns['semst']['coverage']['genes'])} %)" in told[0].getMessage()
+    assert ("too few to trust" in told[0].getMessage()) == (level == logging.WARNING)
+
+
+def test_slices_that_are_joined_are_told(model, other, caplog):
+    both = ad.concat({"a": simulated(1), "b": other}, label="slice", index_unique="-", merge="same")
+    with caplog.at_level(logging.WARNING, logger="semst"):
+        semst.tl.transfer(model, both, batch_key="slice")
+    assert "several slices" not in caplog.text
+    with caplog.at_level(logging.WARNING, logger="semst"):
+        semst.tl.transfer(model, both)
+    assert "several slices, joined as if one; pass 'slice' as `batch_key`" in caplog.text

@@ -33,7 +33,9 @@ FACTS, ARRAYS = "model.json", "arrays.safetensors"
 
 
 def write_model(folder: str | os.PathLike[str], kept: Kept, colors: list[str] | None, *, overwrite: bool) -> None:
-    """Write a model: into a folder beside, which takes the place of ``folder`` when it is complete.
+    """Write a model: into a hidden folder, and from there to its place when it is complete.
+
+    Of a folder that is there the files of the model are replaced, and all others stay.
 
     Raises
     ------
@@ -51,16 +53,37 @@ def write_model(folder: str | os.PathLike[str], kept: Kept, colors: list[str] | 
             message = f"SemST.save: {str(path)!r} is no model (it has no {FACTS}), so it is not overwritten."
             raise FileExistsError(message)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as aside:
+    there = path.exists()
+    # Inside of a folder that is there: it may be a link, or lie on a disk of its own, and files are only moved on one.
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path if there else path.parent) as aside:
         new = Path(aside) / "new"
         new.mkdir()
         facts, arrays = _taken_apart(kept)
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, new / ARRAYS)
         facts |= {"format": FORMAT, "kind": KIND, "colors": colors, "sha256": _checksum(new / ARRAYS)}
         (new / FACTS).write_text(json.dumps(facts, indent=1, default=_plain) + "\n", encoding="utf-8")
-        if path.exists():
-            path.rename(Path(aside) / "old")
-        new.rename(path)
+        if there:
+            _replace(new, path, Path(aside) / ARRAYS)
+        else:
+            new.rename(path)
+
+
+def _replace(new: Path, path: Path, old: Path) -> None:
+    """Move the files of a model over those of another, and ``old`` is where its arrays lie meanwhile.
+
+    Arrays and facts belong together and can only be moved one by one: where the second move does not come about, the
+    first is undone.
+    """
+    arrays = path / ARRAYS
+    try:
+        if arrays.exists():  # of a model that was left incomplete they may be missing
+            arrays.rename(old)
+        (new / ARRAYS).rename(arrays)
+        (new / FACTS).replace(path / FACTS)
+    except BaseException:
+        if old.exists() and (new / FACTS).exists():
+            old.replace(arrays)
+        raise
 
 
 def read_model(folder: str | os.PathLike[str]) -> tuple[Kept, list[str] | None]:

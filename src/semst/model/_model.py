@@ -7,7 +7,7 @@ import numpy as np
 
 from semst._inputs import find_table
 from semst._keys import CLUSTER, IN_CLUSTER, SPATIAL, ClusterKeys
-from semst._problems import Problems
+from semst._problems import Problems, listed
 from semst._provenance import versions
 from semst._results import Data, check_key, target
 from semst.model._files import read_model, write_model
@@ -150,14 +150,15 @@ class SemST:
     def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the model into a folder: ``arrays.safetensors`` and ``model.json``.
 
-        The folder appears when it is complete. A model can be read by every version of semst that knows its format.
+        The folder appears when it is complete, and of a folder that is there these two files are replaced when the new
+        ones are complete. A model can be read by every version of semst that knows its format.
 
         Parameters
         ----------
         folder
             Path; folders above it are made.
         overwrite
-            Whether a model that is there is replaced.
+            Whether a model that is there is replaced; other files in its folder stay.
 
         Raises
         ------
@@ -294,6 +295,14 @@ class SemST:
                 message = f"colors must be one for each of the {len(self.domains)} domains, got {colors!r}."
                 raise ValueError(message)
             colors = [str(color) for color in colors]
+            from matplotlib.colors import is_color_like
+
+            wrong = [color for color in colors if not is_color_like(color)]
+            if wrong:
+                message = (
+                    f"colors must be such as matplotlib knows ('red', '#4477aa'), got {listed(dict.fromkeys(wrong))}."
+                )
+                raise ValueError(message)
         self._colors = colors
 
     def __repr__(self) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from semst._doubts import warn_of_bare_glass, warn_of_joined_slices
 from semst._inputs import check_names, find_table, read_coordinates, read_counts, read_matrix
 from semst._problems import Problems, counted, listed
 from semst.pp._compute_semantics import compute_gene_semantics
@@ -34,6 +35,7 @@ logger = logging.getLogger("semst")
 
 _SAME = ("source", "mode", "weights", "n_top", "min_spots")  # what makes semantics of two tissues comparable
 _FEWEST = 2  # spots
+_THIN = 0.3  # of the model's genes: with fewer, domains are others, and the confidence does not tell
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def prepare(
     if 0 < table.n_obs < _FEWEST:
         problems.add(f"a tissue needs at least {_FEWEST} spots, got {table.n_obs}.")
     raw = kept.params["likelihood"] != "gaussian"
-    counts = read_counts(table, problems, layer=layer, integers=raw)
+    counts = read_counts(table, problems, layer=layer, integers=raw, logged=not raw, way_out=", as for the training")
     places = read_coordinates(data, table, problems, spatial_key=spatial_key, coordinate_system=coordinate_system)
     slices = read_slices(table, batch_key, problems)
     _check_graph(table, problems, slices)
@@ -113,6 +115,10 @@ def prepare(
     problems.raise_if_any()
     assert counts is not None  # for the type checker: a missing one is a problem, raised above
     assert places is not None
+    where = problems.where.rpartition(".")[2]
+    warn_of_bare_glass(table, where=where)
+    if batch_key is None:
+        warn_of_joined_slices(table, places, where=where, takes_batch_key=True)
     if kept.meaning is not None and semantics is None:
         told = kept.meaning.params
         logger.info("no semantics in obsm[%r]: pooling the packaged gene vectors.", kept.params["semantics_key"])
@@ -129,11 +135,18 @@ def prepare(
             "%s no counts of any gene that the model knows; do not read their domains.",
             counted(bare, "spot has", "spots have"),
         )
-    logger.info(
-        "%d of the %d genes that the model reads are there (%.0f %%).",
+    thin = coverage["genes"] < _THIN
+    logger.log(
+        logging.WARNING if thin else logging.INFO,
+        "%s: %d of the %d genes that the model reads are there (%.0f %%)%s.",
+        where,
         coverage["n_found"],
         coverage["n_genes"],
         100 * coverage["genes"],
+        ", too few to trust its domains, also where the confidence is high; train a model on the genes that both "
+        "tissues have, or see whether the names are the same"
+        if thin
+        else "",
     )
     return NewTissue(table, tissue, overlap, tiles, chosen_device)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,14 @@ import numpy as np
 import pandas as pd
 
 from semst._keys import ClusterKeys
+from semst._labels import empty_as_missing
 from semst._problems import Problems, listed, meant
 from semst.pl._palette import PALETTE, oklab, pick_distinct
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+logger = logging.getLogger("semst")
 
 Palette = str | Sequence[str] | Mapping[str, str]
 
@@ -27,10 +31,11 @@ def as_labels(column: pd.Series) -> pd.Categorical | None:
     Returns
     -------
     The column's own categories in their own order, so that they parallel ``uns["{key}_colors"]``; text and booleans
-    become categories in natural order; None where the column holds numbers.
+    become categories in natural order; an empty str is no label; None where the column holds numbers.
     """
     from natsort import natsorted, ns
 
+    column = empty_as_missing(column)
     if isinstance(column.dtype, pd.CategoricalDtype):
         codes = column.cat.codes.to_numpy()
         dtype = pd.CategoricalDtype(column.cat.categories.astype(str), ordered=column.cat.ordered)
@@ -95,11 +100,20 @@ def check_palette(palette: Palette | None, labels: Mapping[str, pd.Categorical],
             f"colour map such as 'tab20', got {palette!r}; {way_out}"
         )
         return
-    longest = max((len(categories.categories) for categories in labels.values()), default=0)
+    longest = max((len(reading_order(categories)) for categories in labels.values()), default=0)
     colors = list(palette.values()) if isinstance(palette, Mapping) else _in_order(palette, longest)
     wrong = [color for color in colors if not is_color_like(color)]
     if wrong:
         problems.add(f"`palette` holds entries that are no colours: {listed(wrong)}.")
+    known = [str(name) for categories in labels.values() for name in categories.categories]
+    lost = [name for name in palette if name not in known] if isinstance(palette, Mapping) else []
+    if lost and known:
+        logger.warning(
+            "%s: `palette` names %s, which no category is; there is %s, as str.",
+            problems.where.rpartition(".")[2],
+            ", ".join(map(repr, lost)),
+            listed(name for name in dict.fromkeys(known) if name),
+        )
     if not isinstance(palette, Mapping) and len(colors) < longest:
         named = f" {palette!r}" if isinstance(palette, str) else ""
         problems.add(f"`palette`{named} has {len(colors)} colours for {longest} categories; give more, or a mapping.")

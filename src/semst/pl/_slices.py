@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from semst._labels import empty_as_missing
 from semst._problems import Problems, counted, listed
 from semst.pl._colors import as_labels, reading_order
 from semst.pl._palette import UNLABELLED
@@ -35,7 +36,7 @@ def slices_of(table: AnnData, batch_key: str, problems: Problems) -> dict[str, N
     if batch_key not in table.obs:
         problems.missing(f"no obs[{batch_key!r}], which `batch_key` names; obs has {listed(table.obs.columns)}.")
         return {}
-    column = table.obs[batch_key]
+    column = empty_as_missing(table.obs[batch_key])
     unknown = int(column.isna().sum())
     if unknown:
         without = counted(unknown, "spot has", "spots have")

@@ -15,7 +15,14 @@ from semst._problems import Problems, counted, listed
 from semst._provenance import versions
 from semst.pp._pool import pool
 from semst.pp._prompts import N_TOP, default_min_spots, prompts
-from semst.pp._semantic_source import choose_source, nothing_known, open_encoder
+from semst.pp._semantic_source import (
+    FEW_NAMES,
+    choose_source,
+    column_of_names,
+    how_to_take,
+    nothing_known,
+    open_encoder,
+)
 from semst.pp._semantics_options import SemanticsOptions
 from semst.semantics._cache import encode_cached
 from semst.semantics._encoders import MINILM, Encoder
@@ -30,8 +37,6 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger("semst")
-
-_FEW = 0.5  # of the names: where fewer are recognised they are likely to be no gene symbols
 
 WHERE = "semst.pp.gene_semantics"
 
@@ -109,7 +114,7 @@ def _from_genes(
     genes = center_vectors(rows, source.match.rows)
     spot_vectors = pool(counts, genes.vectors, genes.known, weights=options.weights, n_top=options.n_top)
     coverage = _coverage(counts, source.match)
-    _report(coverage, wherefore="have vectors")
+    _report(coverage, table, wherefore="have vectors")
     params = _params(options, source=name, species=source.match.species, weights=options.weights, n_top=options.n_top)
     return SemanticsResult(spot_vectors, genes.vectors, genes.center, params, coverage, _versions(options))
 
@@ -120,7 +125,7 @@ def _from_spots(
     resolution = resolve_genes([str(name) for name in table.var_names], species=options.species)
     match = match_symbols(resolution)
     if not match.has_vector.any():
-        problems.add(nothing_known(match.names))
+        problems.add(nothing_known(table))
     min_spots = default_min_spots(table.n_obs) if options.min_spots is None else int(options.min_spots)
     if counts is not None and counts.nnz and not (counts.getnnz(axis=0) >= min_spots).any():
         problems.add(f"no gene is seen in {min_spots} spots; lower `min_spots`.")
@@ -133,7 +138,7 @@ def _from_spots(
     encoder = open_encoder(MINILM if options.encoder is None else options.encoder)
     spot_vectors = encode_cached(encoder, texts, cache_dir=options.cache_dir, progress=options.progress)
     coverage = _coverage(counts, match)
-    _report(coverage, wherefore="have names that are known")
+    _report(coverage, table, wherefore="have names that are known")
     params = _params(options, source=encoder.name, species=match.species, n_top=n_top, min_spots=min_spots)
     return SemanticsResult(spot_vectors, None, None, params, coverage, _versions(options))
 
@@ -182,8 +187,8 @@ def _coverage(counts: sparse.csr_matrix, match: Match) -> dict[str, Any]:
     }
 
 
-def _report(coverage: dict[str, Any], *, wherefore: str) -> None:
-    few = coverage["n_recognised"] < _FEW * coverage["n_genes"]
+def _report(coverage: dict[str, Any], table: AnnData, *, wherefore: str) -> None:
+    few = coverage["n_recognised"] < FEW_NAMES * coverage["n_genes"]
     logger.log(
         logging.WARNING if few else logging.INFO,
         "gene_semantics: %s of %s genes (%.1f %%), which carry %.1f %% of the counts, %s; "
@@ -199,7 +204,14 @@ def _report(coverage: dict[str, Any], *, wherefore: str) -> None:
         coverage["n_unknown"],
         listed(coverage["unknown"], limit=3),
     )
-    if few:
+    column = column_of_names(table) if few else None
+    if column is not None:
+        logger.warning(
+            "gene_semantics: few names are recognised, but var[%r] holds symbols or Ensembl identifiers: %s.",
+            column,
+            how_to_take(column),
+        )
+    elif few:
         logger.warning(
             "gene_semantics: few names are recognised. Are var_names gene symbols or Ensembl identifiers of human or "
             "mouse? Else put such names there, name the species, or bring vectors of your own (`vectors`)."

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from semst._inputs import read_matrix
+from semst._keys import GENE_NAMES
 from semst._problems import listed
 from semst.semantics._cache import encode_cached
 from semst.semantics._match import Match, match_names, match_packaged, match_symbols
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from semst.semantics._user_table import VectorSource
 
 logger = logging.getLogger("semst")
+
+FEW_NAMES = 0.5  # of all: where fewer are recognised they are likely to be no gene symbols
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def choose_source(table: AnnData, options: SemanticsOptions, problems: Problems)
     else:
         source = _from_package(names, species=options.species)
     if source is not None and not source.match.has_vector.any():
-        problems.add(nothing_known(names))
+        problems.add(nothing_known(table))
         return None
     return source
 
@@ -143,9 +146,27 @@ def _from_texts(
     return Source(match, read)
 
 
-def nothing_known(names: Sequence[str]) -> str:
+def nothing_known(table: AnnData) -> str:
+    column = column_of_names(table)
+    way_out = ""
+    if column is not None:
+        way_out = f"var[{column!r}] holds such: {how_to_take(column)}. Else "
     return (
-        f"no gene has a vector: none of the {len(names)} names was found ({listed(names, limit=5)}). var_names must be "
-        "symbols or Ensembl ids of human or mouse: put them there (for instance "
-        "`adata.var_names = adata.var['gene_name']`), or bring vectors under your names with `vectors`."
+        f"no gene has a vector: none of the {table.n_vars} names was found ({listed(table.var_names, limit=5)}). "
+        f"var_names must be symbols or Ensembl ids of human or mouse. {way_out}"
+        f"{'bring' if way_out else 'Put them there, or bring'} vectors under your names with `vectors`."
     )
+
+
+def column_of_names(table: AnnData) -> str | None:
+    """Find a column of ``var`` that most genes are recognised by, where few are by ``var_names``."""
+    for key in GENE_NAMES:
+        if key in table.var and resolve_genes(table.var[key].astype(str).tolist()).known.mean() > FEW_NAMES:
+            return key
+    return None
+
+
+def how_to_take(column: str) -> str:
+    """Say in code how the names of such a column become those of the genes."""
+    # A list: an index that bears the column's name could not be written once its names are made unique.
+    return f'`adata.var_names = adata.var["{column}"].astype(str).tolist()`, then `adata.var_names_make_unique()`'

@@ -12,6 +12,7 @@ from scipy import sparse
 
 from semst._inputs import check_names, read_coordinates, read_counts, read_matrix
 from semst._keys import SEMANTICS, SPATIAL, ClusterKeys
+from semst._labels import empty_as_missing
 from semst._problems import Problems, counted, listed, unknown
 from semst._results import check_key, check_untaken
 from semst.tl._write import Places, earlier, is_clustering
@@ -115,7 +116,7 @@ def check(
     options.check(problems)
     check_names(table, problems)
     raw = options.likelihood != "gaussian"
-    counts = read_counts(table, problems, layer=options.layer, integers=raw, way_out=way_out)
+    counts = read_counts(table, problems, layer=options.layer, integers=raw, logged=not raw, way_out=way_out)
     coordinates = read_coordinates(
         data,
         table,
@@ -229,7 +230,7 @@ def read_slices(table: AnnData, key: str | None, problems: Problems) -> NDArray[
     if key not in table.obs:
         problems.missing(f"no obs[{key!r}], which `batch_key` names; obs has {listed(table.obs.columns)}.")
         return None
-    column = table.obs[key]
+    column = empty_as_missing(table.obs[key])
     unknown = np.flatnonzero(column.isna().to_numpy())
     if unknown.size:
         problems.add(

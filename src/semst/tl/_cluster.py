@@ -104,7 +104,8 @@ def cluster(
         Key of ``obs`` that says which slice a spot belongs to (squidpy's ``library_key``), with at least 10 spots in
         each; of a SpatialData with several regions, their ``region_key``. All slices then get one set of domains: no
         edge leads from one to another, each has its own coordinates in a unit of its own, and differences in depth and
-        chemistry are taken out, see Notes. The default takes all spots for one slice; so does a key that names one.
+        chemistry are taken out, see Notes. The default takes all spots for one slice (with a warning where they look
+        like several), and so does a key that names one.
     checkpoint
         Folder where each network is kept once its training has ended. The same call made again, after Ctrl-C or a
         crash, takes up those that are there and ends with the same result; with other data, options or versions it is
@@ -162,11 +163,12 @@ def cluster(
         coordinates.
     ValueError
         If an argument is out of its range; ``key_added`` names what semst did not write; names are duplicated; counts
-        are negative, not whole numbers, not finite, or missing from a spot; coordinates are not finite; a table does
-        not match its element; a spot has no slice, a slice fewer than 10 spots, or a graph that is there edges between
-        slices; there are fewer than three spots to a domain, or spots do not fall into so many groups; no gene is
-        recognised; ``n_clusters`` is None and the likelihood Gaussian; ``checkpoint`` holds another run; or processes
-        that train together were not called alike. One error names all problems, and ``data`` is as it was.
+        are negative, not whole numbers (with the Gaussian likelihood: raw), not finite, or missing from a spot;
+        coordinates are not finite; a table does not match its element; a spot has no slice, a slice fewer than 10
+        spots, or a graph that is there edges between slices; there are fewer than three spots to a domain, or spots do
+        not fall into so many groups; no gene is recognised; ``n_clusters`` is None and the likelihood Gaussian;
+        ``checkpoint`` holds another run; or processes that train together were not called alike. One error names all
+        problems, and ``data`` is as it was.
     FloatingPointError
         If training diverges; ``data`` is as it was.
     MemoryError

@@ -9,9 +9,10 @@ from scipy.stats import false_discovery_control
 
 from semst._inputs import check_names, find_table, read_counts
 from semst._keys import CLUSTER, IN_DESCRIPTION, SEMANTICS, UNNAMED, DescriptionKeys
+from semst._labels import empty_as_missing
 from semst._problems import Problems, listed
 from semst._provenance import versions
-from semst._results import actualise, check_key, check_untaken
+from semst._results import actualise, check_untaken
 from semst.pp._gene_semantics import write_semantics
 from semst.semantics._vocabulary import Terms, packaged_vocabulary, read_vocabulary
 from semst.semantics._words import word_space
@@ -63,8 +64,8 @@ def describe(
         ``obs``. Spots without a domain are left out.
     key
         Key of ``obs`` with the domains: ``key_added`` of :func:`semst.tl.cluster`, or labels of your own; whole
-        numbers are labels too, unless there are nearly as many as spots. The name must be one that can be written to
-        disk: letters, digits, ``_``, ``-`` and ``.``.
+        numbers are labels too, unless there are nearly as many as spots. NaN and an empty str are none. The key cannot
+        hold ``/``, which no file could keep the result under.
     organs
         Organs whose terms may be used beside those found all over the body: ``"brain"``, ``("breast", "immune")``; or a
         part of one, ``"brain/cortex"``, which leaves out the terms of its other parts. You know what was on the slide:
@@ -211,8 +212,12 @@ def _domains(table: AnnData, key: str, problems: Problems) -> pd.Categorical | N
             "They are made by `semst.tl.cluster(adata)`."
         )
         return None
-    check_key(key, problems, argument="key", way_out="; copy the labels to one: `adata.obs['labels'] = adata.obs[...]`")
-    column = table.obs[key]
+    if "/" in key:
+        problems.add(
+            f"key={key!r} holds '/', and nothing under such a name can be written to disk; copy the labels: "
+            f"`adata.obs['labels'] = adata.obs[{key!r}]`."
+        )
+    column = empty_as_missing(table.obs[key])
     if _measures(column):
         problems.add(
             f"obs[{key!r}] is numeric ({column.dtype}, {column.nunique()} values in {len(column)} spots) and holds no "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from semst._doubts import warn_of_bare_glass, warn_of_joined_slices
 from semst._evidence import ABSENT, WEAK, is_far
 from semst._inputs import check_names, find_table, read_coordinates, read_counts
 from semst._keys import IN_QUERY, QUERY, SEMANTICS, SPATIAL, QueryKeys
@@ -188,6 +189,9 @@ def query(
     )
     problems.raise_if_any()
     assert counts is not None  # for the type checker: else a problem was raised
+    warn_of_bare_glass(table, where="query")
+    if coordinates is not None:
+        warn_of_joined_slices(table, coordinates, where="query", takes_batch_key=False)
 
     graph = None if coordinates is None else spatial_graph(table, coordinates, n_neighbors=n_neighbors)
     expression = relative_expression(counts, graph, random_state=random_state)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from semst._doubts import warn_of_bare_glass, warn_of_control_probes, warn_of_joined_slices
 from semst._inputs import find_table
 from semst._keys import IN_CLUSTER, SEMANTICS, ClusterKeys, ModulationKeys
 from semst._problems import Problems, listed
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("semst")
 
 WHERE = "semst.tl.cluster"
+_TAKES_LOGGED = ", or use `likelihood='gaussian'`"
 
 
 def run(
@@ -65,13 +67,16 @@ def run(
     check_writable(table, problems, copy=copy)
     read = {name: getattr(options, name) for name in ("spatial_key", "semantics_key", "batch_key")}
     check_free(table, options.key_added, problems, read=read, latent=True)
-    checked = check(data, table, options, problems, way_out=", or use `likelihood='gaussian'`")
+    gaussian = options.likelihood == "gaussian"
+    way_out = ", or leave out `likelihood`, whose default takes raw counts" if gaussian else _TAKES_LOGGED
+    checked = check(data, table, options, problems, way_out=way_out)
+    _warn_of_doubts(table, checked, options)
     fresh = _missing_semantics(table, options)
 
     recipe = recipe_for(
         options.preset,
         epochs=options.epochs,
-        gaussian=options.likelihood == "gaussian",
+        gaussian=gaussian,
         n_spots=table.n_obs,
         partition=options.partition,
     )
@@ -116,6 +121,15 @@ def run(
             keys.confidence,
         )
     return data if copy else None
+
+
+def _warn_of_doubts(table: AnnData, checked: Checked, options: ClusterOptions) -> None:
+    """Say what can be clustered, but is hardly what was meant."""
+    where = WHERE.rpartition(".")[2]
+    warn_of_bare_glass(table, where=where)
+    warn_of_control_probes(table, where=where)
+    if options.batch_key is None:
+        warn_of_joined_slices(table, checked.coordinates, where=where, takes_batch_key=True)
 
 
 def _missing_semantics(table: AnnData, options: ClusterOptions) -> SemanticsResult | None:

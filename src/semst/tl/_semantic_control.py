@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from semst._doubts import warn_of_bare_glass, warn_of_joined_slices
 from semst._inputs import find_table, read_matrix
 from semst._keys import CONTROL, IN_CONTROL, SEMANTICS, SPATIAL, ControlKeys
+from semst._labels import empty_as_missing
 from semst._problems import Problems, is_whole, listed
 from semst._provenance import versions
 from semst._results import Data, check_untaken, target
@@ -215,6 +217,9 @@ def semantic_control(
     if meaning is None:
         meaning = _compute_meaning(table, options)
     _check_enough(meaning, checked.counts, options)
+    where = WHERE.rpartition(".")[2]
+    warn_of_bare_glass(table, where=where)
+    warn_of_joined_slices(table, checked.coordinates, where=where, takes_batch_key=False)
 
     setting = Setting(
         counts=checked.counts,
@@ -307,7 +312,7 @@ def _read_labels(table: AnnData, key: str | None, problems: Problems) -> pd.Seri
     if key not in table.obs:
         problems.missing(f"no labels obs[{key!r}]; obs has {listed(table.obs.columns)}, or leave `labels` out.")
         return None
-    labels: pd.Series = table.obs[key]
+    labels = empty_as_missing(table.obs[key])
     if labels.nunique() < 2:
         problems.add(f"obs[{key!r}] must hold at least two labels, got {listed(labels.dropna().unique())}.")
     return labels

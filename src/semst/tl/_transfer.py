@@ -65,7 +65,7 @@ def transfer(
     layer
         Key of ``layers`` with the counts; the default reads ``X``.
     min_coverage
-        Share of the genes that the model reads, in [0, 1], that must be there.
+        Share of the genes that the model reads, in [0, 1], that must be there. Below 0.3 a warning says so.
     device
         ``"auto"`` takes a GPU where there is one; or a name such as ``"cpu"`` or ``"cuda:1"``.
     table_key
@@ -114,10 +114,10 @@ def transfer(
         coordinates, or no semantics of the kind that the model was trained with.
     ValueError
         If the folder is damaged; an argument is out of its range; ``key_added`` names what semst did not write; names
-        are duplicated; counts are negative, not whole numbers, not finite, or missing from a spot; coordinates are not
-        finite; a spot has no slice, a slice fewer than 10 spots, or a graph that is there edges between slices;
-        semantics were made in another way than those of the training; or fewer of the model's genes are there than
-        ``min_coverage`` asks for. ``data`` is as it was.
+        are duplicated; counts are negative, not whole numbers (or raw, where the model was trained on logged
+        expression), not finite, or missing from a spot; coordinates are not finite; a spot has no slice, a slice fewer
+        than 10 spots, or a graph that is there edges between slices; semantics were made in another way than those of
+        the training; or fewer of the model's genes are there than ``min_coverage`` asks for. ``data`` is as it was.
 
     Notes
     -----
