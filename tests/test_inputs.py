@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 
@@ -216,6 +217,17 @@ def test_bad_coordinates(places, expected):
     error = read(make(places=places))[2]
     assert expected in error
     assert "\n" not in error
+
+
+def test_the_way_out_of_three_columns_is_one_that_works(adata):
+    adata.obsm["spatial"] = np.column_stack([PLACES, [7.0, 7.0, 8.0]])
+    adata.obsm["frame"] = pd.DataFrame(adata.obsm["spatial"], index=adata.obs_names, columns=list("xyz"))
+    for key in ("spatial", "frame"):
+        error = read(adata, spatial_key=key)[2]
+        assert "`batch_key`" in error
+        assert "`spatial_key='xy'`" in error
+        exec(re.search("`(adata.obsm.*?)`", error)[1], {"adata": adata})
+        np.testing.assert_array_equal(read(adata, spatial_key="xy")[1], PLACES)
 
 
 def test_coordinates_under_another_key_as_integers_or_data_frame(adata):

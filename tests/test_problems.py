@@ -49,6 +49,15 @@ def test_mixed_problems_are_a_value_error_in_the_order_they_were_found():
         assert str(error).splitlines()[1:] == ["  1. one", "  2. two"]
 
 
+def test_a_problem_that_is_met_again_is_told_once():
+    problems = Problems("f")
+    problems.add("one")
+    problems.missing("two")
+    problems.missing("two")
+    problems.add("one")
+    assert str(raised(problems)) == "f: 2 problems with the input.\n  1. one\n  2. two"
+
+
 @pytest.mark.parametrize("value", [2, 7, np.int64(2), np.uint8(3)])
 def test_whole_numbers_are_no_problem(value):
     problems = Problems("f")

@@ -152,7 +152,8 @@ def test_an_element_that_is_not_there():
     places, error = read(sdata_of(table(regions="elsewhere"), spots=circles()))
     assert places is None
     assert isinstance(error, KeyError)
-    assert "annotates 'elsewhere', which is not in the SpatialData" in str(error)
+    assert "annotates 'elsewhere', which is not in the SpatialData; add the element, or pass the table" in str(error)
+    assert "`sdata['table']`: x and y in its obsm['spatial'] are read then" in str(error)
 
 
 def test_several_regions():
@@ -167,7 +168,71 @@ def test_several_regions_without_a_common_coordinate_system():
     annotation = table([11, 12], ["a", "b"])
     sdata = sdata_of(annotation, a=circles(left=Identity()), b=circles(right=Identity()))
     _, error = read(sdata)
-    assert "the annotated elements share none" in str(error)
+    assert "do not share a coordinate system ('a' has 'left'; 'b' has 'right')" in str(error)
+    for way_out in ("set_transformation(sdata['a'], ..., 'global')", "sdata['table']", "`batch_key`"):
+        assert way_out in str(error)
+    _, error = read(sdata, coordinate_system="left")
+    assert "do not share a coordinate system 'left' ('a' has 'left'; 'b' has 'right')" in str(error)
+    annotation.obsm["spatial"] = PLACES[:2]
+    np.testing.assert_array_equal(read(sdata["table"])[0], PLACES[:2])  # as the message says
+
+
+def two_samples(**systems):
+    """Spots of two samples, the second three times as far from each other."""
+    annotation = table([11, 12, 12, 11], ["a", "b", "a", "b"])
+    second = {name: Scale([3.0, 3.0], ("x", "y")) for name in systems["b"]}
+    return sdata_of(annotation, a=circles(**dict.fromkeys(systems["a"], Identity())), b=circles(**second))
+
+
+SLICES = np.array([0, 1, 0, 1])
+EACH_AT_ITS_PLACE = PLACES[[0, 1, 1, 0]] * [[1], [3], [1], [3]]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [(["left"], ["right"]), (["a", "a_small"], ["b", "b_small"]), (["global"], ["b", "b_small"])]
+)
+def test_slices_without_a_common_coordinate_system_are_placed_each_in_its_own(first, second):
+    places, error = read(two_samples(a=first, b=second), slices=SLICES)
+    assert error is None
+    np.testing.assert_allclose(places, EACH_AT_ITS_PLACE)
+
+
+def test_a_coordinate_system_that_slices_share_goes_before_their_own():
+    sdata = two_samples(a=["a", "both"], b=["b", "both"])
+    set_transformation(sdata["a"], Scale([5.0, 5.0], ("x", "y")), "a")
+    np.testing.assert_allclose(read(sdata, slices=SLICES)[0], EACH_AT_ITS_PLACE)
+
+
+def test_slices_of_one_region_are_placed_together():
+    sdata = two_samples(a=["left"], b=["right"])
+    assert "do not share" in str(read(sdata, slices=np.array([0, 0, 1, 1]))[1])
+
+
+def test_a_slice_that_has_several_systems_to_choose_from_is_not_guessed():
+    sdata = two_samples(a=["left", "small"], b=["right"])
+    assert "('a' has 'left', 'small'; 'b' has 'right')" in str(read(sdata, slices=SLICES)[1])
+
+
+def test_elements_that_no_observation_lies_in_need_no_place():
+    sdata = two_samples(a=["left"], b=["right"])
+    del sdata.shapes["b"]
+    problems = Problems("f")
+    places = read_coordinates(sdata, sdata["table"][[0, 2]], problems)
+    assert not problems
+    np.testing.assert_allclose(places, PLACES[:2])
+
+
+@pytest.mark.parametrize("key", ["mine", "nowhere"])
+def test_a_key_of_obsm_that_would_not_be_read_is_refused(key):
+    annotation = table()
+    annotation.obsm["mine"] = PLACES * 7
+    sdata = sdata_of(annotation, spots=circles())
+    _, error = read(sdata, spatial_key=key)
+    assert f"spatial_key={key!r} is not read: spots lie at the centroids of what the table annotates, 'spots'" in str(
+        error
+    )
+    assert "pass the table itself, `sdata['table']`, for" in str(error)
+    np.testing.assert_array_equal(read(sdata["table"], spatial_key="mine")[0], PLACES * 7)
 
 
 def test_a_table_that_annotates_nothing_reads_obsm():

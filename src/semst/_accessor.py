@@ -10,7 +10,7 @@ from semst._keys import CLUSTER, CONTROL, QUERY, SEMANTICS, SPATIAL
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     from matplotlib.axes import Axes
@@ -297,7 +297,7 @@ class SemSTAccessor:
         self,
         *,
         color: str | Sequence[str] = CLUSTER.obs,
-        image: bool | str | None = None,
+        image: bool | str | Mapping[str, bool | str | None] | None = None,
         size: float | None = None,
         alpha: float = 1.0,
         palette: Palette | None = None,

@@ -264,6 +264,7 @@ def read_coordinates(
     *,
     spatial_key: str = SPATIAL.coordinates,
     coordinate_system: str | None = None,
+    slices: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float64] | None:
     """Read where the spots are.
 
@@ -276,20 +277,29 @@ def read_coordinates(
         What the user handed in, and its table.
     problems
         Collects: no coordinates, wrong shape, NaN or infinite values, one place for all spots, a table that does not
-        match its element.
+        match its element, a ``spatial_key`` that would not be read.
     spatial_key
         Key in ``table.obsm``.
     coordinate_system
         Name of a coordinate system of the SpatialData; the default takes ``"global"``, or the only one there is.
+    slices
+        ``(n_spots,)`` number of each spot's slice, from 0, where there are several; each may then have a coordinate
+        system of its own.
 
     Returns
     -------
     ``(n_spots, 2)`` float64 in the unit of the coordinates; None if they could not be read.
     """
     if is_spatialdata(data) and table.uns.get(SPATIAL.attributes):
-        from semst._spatialdata import annotated_centroids
+        from semst._spatialdata import annotated_centroids, annotated_regions, the_table_itself
 
-        coordinates = annotated_centroids(data, table, problems, coordinate_system=coordinate_system)
+        if spatial_key != SPATIAL.coordinates:
+            problems.add(
+                f"spatial_key={spatial_key!r} is not read: spots lie at the centroids of what the table annotates, "
+                f"{listed(annotated_regions(table))}. Leave it out, or {the_table_itself(data, table)}, for "
+                f"obsm[{spatial_key!r}]."
+            )
+        coordinates = annotated_centroids(data, table, problems, coordinate_system=coordinate_system, slices=slices)
         source = "the centroids of the annotated element"
     else:
         if coordinate_system is not None:
@@ -305,6 +315,14 @@ def read_coordinates(
             return None
         coordinates = dense(table.obsm[spatial_key])
     if coordinates is None:
+        return None
+    if coordinates.ndim == 2 and coordinates.shape[1] == 3 and np.issubdtype(coordinates.dtype, np.number):
+        columns = ".iloc[:, :2]" if hasattr(table.obsm[spatial_key], "iloc") else "[:, :2]"
+        problems.add(
+            f"{source} must be numbers of shape (n_spots, 2), got {coordinates.dtype} {coordinates.shape}. Keep x and "
+            f"y under another key, `adata.obsm['xy'] = adata.{source}{columns}`, and name it with `spatial_key='xy'`; "
+            "sections at different z are slices, which `batch_key` tells apart."
+        )
         return None
     if coordinates.ndim != 2 or coordinates.shape[1] != 2 or not np.issubdtype(coordinates.dtype, np.number):
         problems.add(f"{source} must be numbers of shape (n_spots, 2), got {coordinates.dtype} {coordinates.shape}.")

@@ -42,12 +42,17 @@ class Problems:
 
     def add(self, message: str) -> None:
         """Note a problem of value: say the name, what is allowed, what was got, and the way out."""
-        self._found.append(message)
+        self._note(message)
         self._only_missing = False
 
     def missing(self, message: str) -> None:
         """Note that something is absent under a key: say what is there and the call that makes it."""
-        self._found.append(message)
+        self._note(message)
+
+    def _note(self, message: str) -> None:
+        # What is read slice by slice is often wrong in each of them alike.
+        if message not in self._found:
+            self._found.append(message)
 
     def whole(self, name: str, value: object, *, least: int) -> None:
         """Note an argument that is no whole number, or below ``least``."""

@@ -23,12 +23,12 @@ Data = TypeVar("Data", "AnnData", "SpatialData")
 _WRITABLE = re.compile(r"(?!__)[A-Za-z0-9_.-]+")
 
 
-def check_key(key: object, problems: Problems, *, argument: str = "key_added", way_out: str = "") -> None:
-    """Note a key under which nothing could be written to disk; ``way_out`` says what to do, where that is not plain."""
+def check_key(key: object, problems: Problems, *, argument: str = "key_added") -> None:
+    """Note a key under which nothing could be written to disk."""
     if not isinstance(key, str) or not _WRITABLE.fullmatch(key) or key in {".", ".."}:
         problems.add(
             f"{argument} must be made of letters, digits, '_', '-' and '.', and not begin with '__', got {key!r}; "
-            f"other names cannot be written to disk{way_out}."
+            "other names cannot be written to disk."
         )
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semst._problems import Problems
-from semst.pl._colors import as_labels, assign_colors, best_overlap, check_palette, reading_order
+from semst.pl._colors import as_labels, assign_colors, best_overlap, check_palette, keep_colors, reading_order
 from semst.pl._palette import PALETTE, oklab
 
 
@@ -115,6 +115,27 @@ def test_stored_colours_are_used_where_they_fit():
     for wrong in (["red"], ["red", "no colour"], "red", 3):
         table.uns["truth_colors"] = wrong if wrong != 3 else ["red"] * 3
         assert assign_colors(table, labels_of(table), palette=None, match=True)["truth"] == list(PALETTE[:2])
+
+
+def test_colours_of_the_categories_that_are_left_stay_with_them():
+    table = table_with(key=pd.Categorical(["a", "c"], categories=["a", "b", "c"]))
+    table.uns["key_colors"] = ["red", "blue"]
+    colors = assign_colors(table, labels_of(table), palette=None, match=True)["key"]
+    assert (colors[0], colors[2]) == ("#ff0000", "#0000ff")
+    assert len(set(colors)) == 3
+    keep_colors(table, "key", labels_of(table)["key"], colors)
+    assert table.uns["key_colors"] == colors  # one for each category again
+
+
+def test_a_domain_keeps_its_colour_in_a_part_of_the_tissue():
+    table = table_with(key=pd.Categorical(list("abcabc")))
+    before = assign_colors(table, labels_of(table), palette=None, match=True)["key"]
+    keep_colors(table, "key", labels_of(table)["key"], before)
+    part = table[[0, 2, 3, 5]].copy()  # anndata drops the colour of "b"
+    part.obs["key"] = part.obs["key"].cat.set_categories(["a", "b", "c"])  # and spatialdata keeps its category
+    assert len(part.uns["key_colors"]) == 2
+    after = assign_colors(part, labels_of(part), palette=None, match=True)["key"]
+    assert (after[0], after[2]) == (before[0], before[2])
 
 
 def test_a_list_goes_by_the_legend_and_a_mapping_by_name():

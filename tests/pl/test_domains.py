@@ -422,6 +422,9 @@ def test_other_bad_input(visium):
         semst.pl.domains(visium, image=True)
     with pytest.raises(ValueError, match="names no key"):
         semst.pl.domains(visium, color=[])
+    for color, got in ((None, "NoneType"), (3, "int"), (["semst", None], "NoneType")):
+        with pytest.raises(TypeError, match=f"`color` must be a key of obs, or a list of several, got {got}; leave it"):
+            semst.pl.domains(visium, color=color)
     with pytest.raises(ValueError, match="no spots"):
         semst.pl.domains(visium[[]].copy())
     with pytest.raises(TypeError, match="expected AnnData or SpatialData, got dict"):

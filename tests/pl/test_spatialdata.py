@@ -136,6 +136,152 @@ def test_a_stain_is_shown_in_grey_stretched_to_its_range(spatialdata_labels):
     assert image.get_cmap().name == "gray"
 
 
+@pytest.mark.parametrize(
+    ("channels", "dtype", "in_color"),
+    [
+        (["DAPI", "PolyT", "18S"], np.uint8, False),
+        (["DAPI", "PolyT", "18S", "SMA"], np.uint16, False),
+        (["b", "g", "r"], np.uint8, False),
+        (["R", "G", "B"], np.uint8, True),
+        (["r", "g", "b", "a"], np.uint16, True),
+        (["red", "green", "blue"], np.uint8, True),
+        (3, np.uint16, True),
+        (4, np.uint8, True),
+        (4, np.uint16, False),  # no camera tells opacity, and stains have 16 bits
+        (2, np.uint8, False),
+    ],
+)
+def test_stains_are_no_colours(spatialdata_labels, channels, dtype, in_color):
+    from spatialdata.models import Image2DModel
+
+    n, names = (channels, None) if isinstance(channels, int) else (len(channels), channels)
+    stains = np.full((n, 40, 40), 200, dtype=dtype)
+    stains[0, :, :20] = 0
+    image = Image2DModel.parse(stains, dims=("c", "y", "x"), c_coords=names)
+    spatialdata_labels.images["dapi"] = image
+    (drawn,) = semst.pl.domains(spatialdata_labels).images
+    pixels = np.asarray(drawn.get_array())
+    assert pixels.ndim == (3 if in_color else 2)
+    first = pixels[:, :, 0] if in_color else pixels
+    assert (first[:, :20] == 0).all()
+    assert (first[:, 20:] > 0).all()
+
+
+def test_colour_goes_before_three_stains(pyramid):
+    from spatialdata.models import Image2DModel
+
+    pixels = np.full((3, 64, 64), 9, dtype=np.uint8)
+    pyramid.images["stains"] = Image2DModel.parse(pixels, dims=("c", "y", "x"), c_coords=["DAPI", "PolyT", "18S"])
+    for names in (["stains", "coarse"], ["coarse", "stains"]):
+        assert picture_of_spatialdata(pyramid, names, "global", View(0, 0, 64, 64)).pixels.shape == (4, 4, 3)
+
+
+def sample(name, shade, *, shift=0.0, systems=("global",), image="{}_hires_image"):
+    """Nine spots and a plain image beneath them."""
+    from spatialdata import SpatialData
+    from spatialdata.models import Image2DModel, ShapesModel, TableModel
+    from spatialdata.transformations import Translation
+
+    moved = dict.fromkeys(systems, Translation([shift, 0], ("x", "y")))
+    places = np.stack(np.meshgrid([10.0, 20.0, 30.0], [10.0, 20.0, 30.0]), axis=-1).reshape(-1, 2)
+    table = AnnData(np.ones((9, 2), dtype=np.float32))
+    table.obs_names = [f"{name}{number}" for number in range(9)]
+    table.obs["region"], table.obs["instance"] = pd.Categorical([name] * 9), np.arange(9)
+    table.obs["semst"] = pd.Categorical(list("112") * 3)
+    pixels = np.full((3, 40, 40), shade, dtype=np.uint8)
+    return SpatialData(
+        images={image.format(name): Image2DModel.parse(pixels, dims=("c", "y", "x"), transformations=moved)},
+        shapes={name: ShapesModel.parse(places, geometry=0, radius=4.0, transformations=moved)},
+        tables={"table": TableModel.parse(table, region=name, region_key="region", instance_key="instance")},
+    )
+
+
+def samples(*each):
+    from spatialdata import concatenate
+
+    return concatenate(list(each), concatenate_tables=True)
+
+
+def shades(sdata, **options):
+    """Shade of the image beneath each slice, None where there is none."""
+    panels = semst.pl.domains(sdata, batch_key="region", **options)
+    return [int(ax.images[0].get_array()[0, 0, 0]) if ax.images else None for ax in panels]
+
+
+@pytest.mark.parametrize(
+    ("names", "image"),
+    [(("A", "B"), "{}_hires_image"), (("s1", "s10"), "he.{}"), (("B_spots", "A_spots"), "{}-he")],
+)
+def test_slices_that_lie_over_each_other_have_each_its_own_image(names, image):
+    one, other = sorted(names)
+    assert shades(samples(sample(other, 90, image=image), sample(one, 10, image=image))) == [10, 90]
+
+
+def test_a_region_and_its_image_may_share_the_name_of_their_sample():
+    sdata = samples(sample("A_spots", 10, image="A_HE"), sample("B_spots", 90, image="B_HE"))
+    assert shades(sdata) == [10, 90]
+
+
+def test_a_slice_without_an_image_does_not_lie_on_that_of_another():
+    sdata = samples(sample("A", 10), sample("B", 90))
+    del sdata.images["B_hires_image"]
+    assert shades(sdata) == [10, None]
+    with pytest.raises(KeyError, match="no tissue image of slice 'B' lies under its spots"):
+        shades(sdata, image=True)
+
+
+def test_where_names_do_not_tell_no_image_is_drawn_and_the_log_says_so(caplog):
+    sdata = samples(sample("A", 10, image="x"), sample("B", 90, image="y"))
+    with caplog.at_level("WARNING", logger="semst"):
+        assert shades(sdata) == [None, None]
+    assert "slice 'B' lies under the images 'x', 'y'" in caplog.text
+    assert "`image={'B': 'x', ...}`" in caplog.text
+    with pytest.raises(ValueError, match="their names do not tell which is its own"):
+        shades(sdata, image=True)
+
+
+def test_one_image_that_bears_no_name_lies_beneath_all():
+    sdata = samples(sample("A", 10, image="he"), sample("B", 90))
+    del sdata.images["B_hires_image"]
+    assert shades(sdata) == [10, 10]
+
+
+def test_images_by_slice():
+    sdata = samples(sample("A", 10, image="x"), sample("B", 90, image="y"))
+    assert shades(sdata, image={"A": "y", "B": "x"}) == [90, 10]
+    assert shades(sdata, image={"A": False, "B": "y"}) == [None, 90]
+    with pytest.raises(KeyError, match="`image` has the keys 'C', which are no slices; there is 'A', 'B'"):
+        shades(sdata, image={"C": "x"})
+    with pytest.raises(KeyError, match="no image 'z' in the coordinate system 'global'"):
+        shades(sdata, image={"A": "z"})
+    with pytest.raises(ValueError, match="say which slice a spot belongs to with `batch_key`"):
+        semst.pl.domains(sdata, image={"A": "x"})
+
+
+def test_slices_beside_each_other_need_no_names():
+    sdata = samples(sample("A", 10, image="x"), sample("B", 90, image="y", shift=100))
+    assert shades(sdata) == [10, 90]
+    sdata = samples(sample("A", 10, image="y"), sample("B", 90, image="x", shift=30))  # their margins overlap
+    assert shades(sdata) == [10, 90]
+
+
+def test_slices_are_drawn_each_in_its_own_coordinate_system():
+    sdata = samples(
+        sample("A", 10, systems=["A", "A_lowres"], image="x"), sample("B", 90, systems=["B"], shift=500, image="y")
+    )
+    assert shades(sdata) == [10, 90]
+    first, second = semst.pl.domains(sdata, batch_key="region")
+    assert first.get_xlim()[1] < 100 < 500 < second.get_xlim()[0]
+    with pytest.raises(KeyError, match=r"do not share a coordinate system 'A' .* place each in its own if it is left"):
+        shades(sdata, coordinate_system="A")
+
+
+def test_a_problem_of_all_slices_is_told_once():
+    sdata = samples(sample("A", 10, systems=["left", "right"]), sample("B", 90, systems=["left", "right"]))
+    with pytest.raises(KeyError, match=r"domains: choose one `coordinate_system`; .* 'left', 'right'\.$"):
+        shades(sdata)
+
+
 def test_obsm_serves_a_table_that_annotates_nothing(visium):
     from spatialdata import SpatialData
 

@@ -48,6 +48,51 @@ def test_other_coordinate_system(tissue, as_spatialdata):
         semst.tl.cluster(stretched, n_clusters=3, coordinate_system="elsewhere", **FEW)
 
 
+def test_samples_that_share_no_coordinate_system(as_spatialdata):
+    """Slices never touch, so that it does not matter whether they are in one system."""
+    from spatialdata import concatenate
+    from spatialdata.transformations import get_transformation, set_transformation
+
+    def both(*, apart):
+        samples = {}
+        for seed, name in enumerate(["first", "second"]):
+            cells = semst.datasets.simulated(
+                n_spots=200, n_genes=100, n_domains=3, platform="cells", random_state=seed, progress=False
+            )
+            cells.obs_names = name + cells.obs_names
+            sample = as_spatialdata(cells, scale=2.0)
+            if apart:
+                known = get_transformation(sample["cells"], get_all=True)
+                set_transformation(sample["cells"], {name: known["micrometre"]}, set_all=True)
+            samples[name] = sample
+        return concatenate(samples, concatenate_tables=True)
+
+    together, apart = both(apart=False), both(apart=True)
+    with pytest.raises(KeyError, match="do not share a coordinate system"):
+        semst.tl.cluster(apart, n_clusters=3, **FEW)
+    for sdata in (together, apart):
+        semst.tl.cluster(sdata, n_clusters=3, batch_key="region", **FEW)
+    np.testing.assert_array_equal(apart["table"].obs["semst"], together["table"].obs["semst"])
+    model = semst.SemST.train(apart, n_clusters=3, batch_key="region", **FEW)
+    for sdata in (together, apart):
+        semst.tl.transfer(model, sdata, batch_key="region", key_added="again")
+    np.testing.assert_array_equal(apart["table"].obs["again"], together["table"].obs["again"])
+
+
+def test_a_key_of_obsm_that_would_not_be_read(sdata):
+    sdata["table"].obsm["mine"] = np.random.default_rng(0).random((400, 2))
+    for verb in (
+        lambda **options: semst.tl.cluster(sdata, n_clusters=3, **FEW, **options),
+        lambda **options: semst.tl.query(sdata, "neurons", **options),
+        lambda **options: semst.metrics.semantic_drift(sdata, **options),
+        lambda **options: semst.metrics.score(sdata, key="ground_truth", **options),
+        lambda **options: semst.pl.domains(sdata, color="ground_truth", **options),
+    ):
+        with pytest.raises(ValueError, match="spatial_key='mine' is not read: spots lie at the centroids"):
+            verb(spatial_key="mine")
+    assert "semst" not in sdata["table"].obs
+
+
 def test_table_that_does_not_match_its_element(sdata):
     sdata["table"].obs["cell_id"] = sdata["table"].obs["cell_id"] + 1000
     before = sdata["table"].copy()

@@ -99,8 +99,10 @@ def prepare(
         problems.add(f"a tissue needs at least {_FEWEST} spots, got {table.n_obs}.")
     raw = kept.params["likelihood"] != "gaussian"
     counts = read_counts(table, problems, layer=layer, integers=raw, logged=not raw, way_out=", as for the training")
-    places = read_coordinates(data, table, problems, spatial_key=spatial_key, coordinate_system=coordinate_system)
     slices = read_slices(table, batch_key, problems)
+    places = read_coordinates(
+        data, table, problems, spatial_key=spatial_key, coordinate_system=coordinate_system, slices=slices
+    )
     _check_graph(table, problems, slices)
     overlap = kept.panel.overlap([str(name) for name in table.var_names])
     coverage = overlap.coverage

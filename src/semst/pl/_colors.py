@@ -74,15 +74,22 @@ def best_overlap(reference: pd.Categorical, labels: pd.Categorical) -> dict[str,
     return {names[row]: partners[column] for row, column in zip(rows, columns, strict=True) if shared[row, column]}
 
 
-def stored_colors(table: AnnData, key: str, labels: pd.Categorical) -> list[str] | None:
-    """Colours that ``uns["{key}_colors"]`` holds, or None where they are missing, of another number, or no colours."""
+def stored_colors(table: AnnData, key: str, labels: pd.Categorical) -> dict[str, str]:
+    """Colours by category that ``uns["{key}_colors"]`` holds; none where they are of another number, or no colours.
+
+    A list that is as long as the categories that occur, but not as all, is that of those: queries of spatialdata drop
+    the colours of what they cut away, and leave its categories.
+    """
     from matplotlib.colors import is_color_like, to_hex
 
     stored = table.uns.get(ClusterKeys(key).colors)
-    if stored is None or isinstance(stored, str) or len(stored) != len(labels.categories):
-        return None
+    if stored is None or isinstance(stored, str):
+        return {}
     colors = [str(color) for color in stored]
-    return [to_hex(color) for color in colors] if all(is_color_like(color) for color in colors) else None
+    for categories in (labels.categories, labels.remove_unused_categories().categories):
+        if len(colors) == len(categories) and all(is_color_like(color) for color in colors):
+            return {str(name): to_hex(color) for name, color in zip(categories, colors, strict=True)}
+    return {}
 
 
 def check_palette(palette: Palette | None, labels: Mapping[str, pd.Categorical], problems: Problems) -> None:
@@ -171,7 +178,7 @@ def assign_colors(
         fixed: dict[str, str] = {}
         matched = match and key != reference and not stored.get(key)
         if earlier := stored.get(key):
-            fixed = dict(zip(names, earlier, strict=True))
+            fixed = dict(earlier)
         elif matched:
             color_of = dict(zip(labels[reference].categories, assigned[reference], strict=True))
             fixed = {name: color_of[other] for name, other in best_overlap(labels[reference], categorical).items()}
@@ -186,5 +193,5 @@ def assign_colors(
 
 def keep_colors(table: AnnData, key: str, labels: pd.Categorical, colors: list[str]) -> None:
     """Store colours in ``uns["{key}_colors"]`` for the next picture; a view of a table stays a view."""
-    if not table.is_view and stored_colors(table, key, labels) != colors:
+    if not table.is_view and stored_colors(table, key, labels) != dict(zip(labels.categories, colors, strict=True)):
         table.uns[ClusterKeys(key).colors] = list(colors)

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,15 +16,17 @@ from semst.pl import _draw
 from semst.pl._colors import Palette, as_labels, assign_colors, check_palette, keep_colors
 from semst.pl._describe import has_description, read_names
 from semst.pl._scene import Scene, check_map_options, given_axes, new_axes, read_scene
-from semst.pl._slices import heading, image_of, legend_of, slices_of
+from semst.pl._slices import heading, legend_of, read_scenes, slices_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from anndata import AnnData
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
     from spatialdata import SpatialData
+
+    from semst.pl._slice_images import Images
 
 _WHERE = "semst.pl.domains"
 _PANEL_AREA = 16.0  # square inches
@@ -36,7 +39,7 @@ def domains(
     data: AnnData | SpatialData,
     *,
     color: str | Sequence[str] = CLUSTER.obs,
-    image: bool | str | None = None,
+    image: bool | str | Mapping[str, bool | str | None] | None = None,
     size: float | None = None,
     alpha: float = 1.0,
     palette: Palette | None = None,
@@ -65,7 +68,10 @@ def domains(
         scanpy. The default shows what :func:`semst.tl.cluster` wrote.
     image
         The default lays the tissue image beneath where there is one; False never, True requires it. A name chooses a
-        library of ``uns[spatial_key]`` or an image element of the SpatialData.
+        library of ``uns[spatial_key]`` or an image element of the SpatialData; with ``batch_key`` also a mapping from
+        slice to any of these. An image element of three or four channels is drawn in colour where they are called r, g,
+        b (and a), or only numbered (and of four, not of 16 bits); all others are stains, of which the first channel is
+        drawn in grey.
     size
         Diameter of a spot in the unit of the coordinates, above 0. The default is the true one where the data tell it
         (circles of a SpatialData, ``spot_diameter_fullres``, 55 of 100 micrometres on a Visium grid), else one at which
@@ -103,12 +109,15 @@ def domains(
     spatial_key
         Key of ``obsm`` with the coordinates, and of ``uns`` with images in the same coordinates.
     coordinate_system
-        Coordinate system of a SpatialData; the default is ``"global"``, or the only one there is.
+        Coordinate system of a SpatialData; the default is ``"global"``, or the only one there is. With ``batch_key``,
+        slices that share none are drawn each in its own.
     batch_key
         Key of ``obs`` that says which slice a spot belongs to, as :func:`semst.tl.cluster` takes it. Each slice has a
         panel of its own then, with its own coordinates: a column for each slice and a row for each key. Colours and
-        legend are those of all. Beneath a slice lies the image whose library in ``uns[spatial_key]`` bears its name.
-        The default draws all spots in one panel.
+        legend are those of all. Beneath a slice lies the image whose library in ``uns[spatial_key]`` bears its name. In
+        a SpatialData slices that lie over each other in one coordinate system have the images that bear part of their
+        name or of their region's, such as "A_image" of the region "A", and where names do not tell none. The default
+        draws all spots in one panel.
     ax
         Axes to draw on, as many as keys, times slices with ``batch_key``; make their figure with
         ``layout="constrained"``, so that the legends beside them have room. The default makes a new figure.
@@ -121,12 +130,12 @@ def domains(
     Raises
     ------
     TypeError
-        If ``data`` is neither AnnData nor SpatialData.
+        If ``data`` is neither AnnData nor SpatialData, or ``color`` is neither a str nor several.
     KeyError
         If a key, the names, the coordinates, an image or a coordinate system is not there.
     ValueError
         If an option is out of range, the coordinates are not finite, the table does not match its element, or domains
-        are others than those that were described.
+        are others than those that were described; if ``image`` is a mapping and there is no ``batch_key``.
 
     Notes
     -----
@@ -147,7 +156,7 @@ def domains(
     """
     table = find_table(data, table_key=table_key, where=_WHERE)
     problems = Problems(_WHERE)
-    keys = [color] if isinstance(color, str) else list(color)
+    keys = _keys(color)
     called = "sdata" if is_spatialdata(data) else "adata"
     columns = _read_columns(table, keys, problems, name=called)
     labels = {key: column for key, column in columns.items() if isinstance(column, pd.Categorical)}
@@ -160,19 +169,18 @@ def domains(
     titles = _titles(title, usual, problems)
     check_map_options(problems, size=size, cmap=cmap, ncols=ncols)
     _check_options(problems, alpha=alpha, scale_bar=scale_bar)
-    scenes = {
-        name: read_scene(
-            data,
-            table[slices[name]] if slices else table,
-            problems,
-            image=image_of(table, spatial_key, name, image=image) if slices else image,
-            size=size,
-            scale_bar=scale_bar,
-            spatial_key=spatial_key,
-            coordinate_system=coordinate_system,
-        )
-        for name in slices or [""]
+    placing: dict[str, Any] = {
+        "size": size,
+        "scale_bar": scale_bar,
+        "spatial_key": spatial_key,
+        "coordinate_system": coordinate_system,
     }
+    scenes: dict[str, Scene | None]
+    if slices:
+        scenes = read_scenes(data, table, slices, problems, image=image, **placing)
+    else:
+        whole = _image_of_all(image, problems, batch_key=batch_key)
+        scenes = {"": read_scene(data, table, problems, image=whole, **placing)}
     problems.raise_if_any()
     colors = assign_colors(table, labels, palette=palette, match=match)
     if axes is None:
@@ -205,6 +213,26 @@ def domains(
     for key, column in labels.items():
         keep_colors(table, key, column, colors[key])
     return axes[0] if isinstance(color, str) and not slices else axes
+
+
+def _keys(color: object) -> list[str]:
+    keys = [color] if isinstance(color, str) else list(color) if isinstance(color, Iterable) else [color]
+    wrong = [key for key in keys if not isinstance(key, str)]
+    if wrong:
+        message = (
+            f"{_WHERE}: `color` must be a key of obs, or a list of several, got {type(wrong[0]).__name__}; leave it "
+            f"out for the domains of `semst.tl.cluster`."
+        )
+        raise TypeError(message)
+    return [str(key) for key in keys]
+
+
+def _image_of_all(image: Images, problems: Problems, *, batch_key: str | None) -> bool | str | None:
+    if not isinstance(image, Mapping):
+        return image
+    if batch_key is None:
+        problems.add("`image` is a mapping from slice to image; say which slice a spot belongs to with `batch_key`.")
+    return False
 
 
 def _read_columns(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # More pixels than this along the longer side are not seen in a printed panel.
 ENOUGH_PIXELS = 1600
+_COLOUR = (("r", "g", "b", "a"), ("red", "green", "blue", "alpha"))
+_AS_MUCH = 0.9  # of what the best image shows of a view, and an image shows it as well
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,8 @@ def picture_of_spatialdata(data: SpatialData, names: list[str], coordinate_syste
     data
         Holds the images.
     names
-        Images to choose from. Among those that show the view equally well, colour goes before single stains, and the
-        smallest that is sharp enough before larger ones.
+        Images to choose from. Among those that show the view equally well, colour goes before stains, and the smallest
+        that is sharp enough before larger ones. Of stains the first channel is drawn.
     coordinate_system
         Where the view lies.
     view
@@ -122,12 +124,7 @@ def picture_of_spatialdata(data: SpatialData, names: list[str], coordinate_syste
     -------
     The picture, read no finer than needed; None where no image shows any of the view.
     """
-    options = [
-        option
-        for name in names
-        for level in _levels(data.images[name])
-        if (option := _option(level, coordinate_system, view)) is not None
-    ]
+    options = [option for name in names for option in _options(data, name, coordinate_system, view)]
     if not options:
         return None
     most = max(option.area for option in options)
@@ -136,10 +133,20 @@ def picture_of_spatialdata(data: SpatialData, names: list[str], coordinate_syste
     def rank(option: _Option) -> tuple[bool, bool, float]:
         # Sharp enough ones come first, the coarsest of them leading; then the rest, the finest leading.
         size = option.pixel if option.pixel > wanted else -option.pixel
-        return option.area < 0.9 * most, option.level.sizes["c"] not in (3, 4), size
+        return option.area < _AS_MUCH * most, not _is_colour(option.level), size
 
     best = min(options, key=rank)
     return _cut(best, step=max(1, int(wanted / best.pixel)))
+
+
+def images_of_view(data: SpatialData, names: list[str], coordinate_system: str, view: View) -> list[str]:
+    """Names of the images that show the view, each about as much of it as any other."""
+    areas = {
+        name: max((option.area for option in _options(data, name, coordinate_system, view)), default=0.0)
+        for name in names
+    }
+    most = max(areas.values(), default=0.0)
+    return [name for name, area in areas.items() if area > 0 and area >= _AS_MUCH * most]
 
 
 def for_display(pixels: NDArray[Any]) -> NDArray[Any]:
@@ -159,6 +166,17 @@ def _levels(image: Any) -> list[Any]:  # noqa: ANN401
     return [level["image"] for level in image.children.values()] if hasattr(image, "children") else [image]
 
 
+def _is_colour(level: Any) -> bool:  # noqa: ANN401
+    """Tell red, green, blue and opacity from stains, which have names of their own or more bits than four channels."""
+    n = level.sizes["c"]
+    if n not in (3, 4):
+        return False
+    names = [str(name).lower() for name in level.coords["c"].values] if "c" in level.coords else []
+    if names in ([], [str(number) for number in range(n)]):
+        return n == 3 or bool(level.dtype == np.uint8) or level.dtype.kind == "f"
+    return any(names == list(colour[:n]) for colour in _COLOUR)
+
+
 @dataclass(frozen=True)
 class _Option:
     """One resolution of one image, and what it shows of the view."""
@@ -168,6 +186,11 @@ class _Option:
     pixel: float  # side of a pixel in the unit of the coordinates
     window: tuple[slice, slice]  # pixels along x and along y
     area: float  # of the view, in square units of the coordinates
+
+
+def _options(data: SpatialData, name: str, coordinate_system: str, view: View) -> list[_Option]:
+    options = (_option(level, coordinate_system, view) for level in _levels(data.images[name]))
+    return [option for option in options if option is not None]
 
 
 def _option(level: Any, coordinate_system: str, view: View) -> _Option | None:  # noqa: ANN401
@@ -194,7 +217,7 @@ def _cut(option: _Option, *, step: int) -> Picture:
     pixels = np.asarray(part if step == 1 else part.coarsen(x=step, y=step, boundary="trim").mean())
     if part.dtype == np.uint8:
         pixels = np.rint(pixels).astype(np.uint8)
-    if pixels.shape[2] not in (3, 4):
+    if not _is_colour(option.level):
         pixels = pixels[:, :, 0]  # stains: the first channel is the nuclei by custom
     to_pixels = np.array([[step, 0, x.start], [0, step, y.start], [0, 0, 1.0]])
     return Picture(for_display(pixels), option.to_data @ to_pixels)

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from semst._inputs import is_spatialdata
+from semst._keys import SPATIAL
 from semst._labels import empty_as_missing
 from semst._problems import Problems, counted, listed
 from semst.pl._colors import as_labels, reading_order
 from semst.pl._palette import UNLABELLED
+from semst.pl._scene import Scene, read_scene
+from semst.pl._slice_images import Images, OwnImages, images_by_slice, library_of_slice, parts_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     from anndata import AnnData
     from numpy.typing import NDArray
+    from spatialdata import SpatialData
 
 
 def slices_of(table: AnnData, batch_key: str, problems: Problems) -> dict[str, NDArray[np.int64]]:
@@ -49,13 +58,58 @@ def slices_of(table: AnnData, batch_key: str, problems: Problems) -> dict[str, N
     return {name: np.flatnonzero(np.asarray(labels == name)) for name in reading_order(labels)}
 
 
-def image_of(table: AnnData, spatial_key: str, name: str, *, image: bool | str | None) -> bool | str | None:
-    """Say which picture lies beneath a slice: of several libraries the one that bears its name, else none."""
-    stored: Any = table.uns.get(spatial_key)
-    libraries = [str(key) for key in stored] if hasattr(stored, "items") else []
-    if isinstance(image, str) or image is False or len(libraries) < 2:
-        return image
-    return name if name in libraries else image or False
+def read_scenes(
+    data: AnnData | SpatialData,
+    table: AnnData,
+    slices: Mapping[str, NDArray[np.int64]],
+    problems: Problems,
+    *,
+    image: Images,
+    size: float | None,
+    scale_bar: bool | float,
+    spatial_key: str,
+    coordinate_system: str | None,
+) -> dict[str, Scene | None]:
+    """Read the scene of each slice, with the image that is its own; None where ``problems`` says why not.
+
+    Slices of a SpatialData are placed in one coordinate system where they share it, else each in its own.
+    """
+    wanted = images_by_slice(image, slices, problems)
+    read = partial(read_scene, data, problems=problems, size=size, scale_bar=scale_bar, spatial_key=spatial_key)
+    if not (is_spatialdata(data) and table.uns.get(SPATIAL.attributes)):
+        return {
+            name: read(
+                table=table[rows],
+                image=library_of_slice(table, spatial_key, name, image=wanted[name]),
+                coordinate_system=coordinate_system,
+            )
+            for name, rows in slices.items()
+        }
+    from semst._spatialdata import annotated_regions, pick_for_slices
+
+    members = list(slices.values())
+    systems = pick_for_slices(data, table, members, problems, coordinate_system=coordinate_system)
+    if systems is None:
+        return dict.fromkeys(slices)
+    placed: dict[str, Scene] = {}
+    for (name, rows), system in zip(slices.items(), systems, strict=True):
+        # Which image is its own, is only known when all slices have their places.
+        its = wanted[name]
+        scene = read(table=table[rows], image=its if isinstance(its, str) else False, coordinate_system=system)
+        if scene is not None:
+            placed[name] = scene
+    choosing = OwnImages(
+        data,
+        parts={name: parts_of(name, *annotated_regions(table[rows])) for name, rows in slices.items()},
+        systems=dict(zip(slices, systems, strict=True)),
+        views={name: scene.view for name, scene in placed.items()},
+    )
+    return {
+        name: replace(placed[name], picture=choosing.picture(name, problems, required=its is True))
+        if name in placed and (its is None or its is True)
+        else placed.get(name)
+        for name, its in wanted.items()
+    }
 
 
 def legend_of(labels: pd.Categorical, colors: list[str]) -> dict[str, str]:

@@ -117,12 +117,14 @@ def check(
     check_names(table, problems)
     raw = options.likelihood != "gaussian"
     counts = read_counts(table, problems, layer=options.layer, integers=raw, logged=not raw, way_out=way_out)
+    slices = read_slices(table, options.batch_key, problems)
     coordinates = read_coordinates(
         data,
         table,
         problems,
         spatial_key=options.spatial_key,
         coordinate_system=options.coordinate_system,
+        slices=slices,
     )
     if table.n_obs < FEWEST_SPOTS:
         few = counted(table.n_obs, "spot is", "spots are")
@@ -133,7 +135,6 @@ def check(
             f"{table.n_obs // _FEWEST_IN_DOMAIN}, which have {_FEWEST_IN_DOMAIN} spots each in the mean."
         )
     semantics = _semantics(table, options.semantics_key, problems)
-    slices = read_slices(table, options.batch_key, problems)
     _check_graph(table, problems, slices)
     if options.partition == "leiden":
         _check_leiden(problems)

@@ -99,7 +99,8 @@ def cluster(
     spatial_key
         Key of ``obsm`` with the coordinates, ``(n_spots, 2)`` in any unit.
     coordinate_system
-        For SpatialData: where the centroids are taken; the default is ``"global"``, or the only one.
+        For SpatialData: where the centroids are taken; the default is ``"global"``, or the only one. Slices
+        (``batch_key``) that share none are placed each in its own.
     batch_key
         Key of ``obs`` that says which slice a spot belongs to (squidpy's ``library_key``), with at least 10 spots in
         each; of a SpatialData with several regions, their ``region_key``. All slices then get one set of domains: no

@@ -73,7 +73,8 @@ def transfer(
     spatial_key
         Key of ``obsm`` with the coordinates, ``(n_spots, 2)`` in any unit.
     coordinate_system
-        For SpatialData: where the centroids are taken; the default is ``"global"``, or the only one.
+        For SpatialData: where the centroids are taken; the default is ``"global"``, or the only one. Slices
+        (``batch_key``) that share none are placed each in its own.
     batch_key
         Key of ``obs`` that says which slice a spot belongs to, with at least 10 spots in each, where the tissue has
         several; it need not be that of the training. No edge leads from one slice to another, and ``center`` takes each
