@@ -187,9 +187,8 @@ def _read(table: AnnData, names: str | Sequence[str] | None, key: str, problems:
             )
         else:
             entry = stored[found]
-            # Of a set of genes the name says more than the list, which may be long.
-            words = str(entry[IN_QUERY.asked])
-            words = words if len(entry[IN_QUERY.read_as]) or ", " not in words else _called(entry, found)
+            # Of genes the name that somebody gave them says more than their list, which may be long.
+            words = str(entry[IN_QUERY.asked]) if len(entry[IN_QUERY.read_as]) else _called(entry, found)
             scores = table.obs[keys.score(found)].to_numpy(dtype=np.float64, na_value=np.nan)
             far = is_far(float(entry.get(IN_QUERY.nearness, np.nan)))  # files of earlier versions do not tell
             maps.append(

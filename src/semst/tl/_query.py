@@ -65,8 +65,10 @@ def query(
     data
         AnnData, or SpatialData with such a table: raw counts in ``X`` or a layer, human or mouse gene names.
     queries
-        Words, such as ``"myelin sheath of oligodendrocytes"``; a sequence of them; or a mapping of names of your own to
-        words or to lists of gene names. A str that is the very name of a gene of the table asks for that gene.
+        Words, such as ``"myelin sheath of oligodendrocytes"``; several of them; or a mapping of names of your own to
+        words or to lists of gene names (any collection of str). A str that is the name of a gene of the table, in any
+        case, asks for that gene, and so does a word in capitals that is a symbol, an id or an alias with a digit of
+        one (``"SEPT7"``, ``"ENSG00000197971"``). Genes of lists may be spelled in all these ways.
     encoder
         What the words are read with: it must be what the gene vectors were made with. The default is all-MiniLM-L6-v2,
         which made those that come with semst; a folder with that model serves as well.
@@ -290,7 +292,10 @@ def _has_pattern(question: Question) -> bool:
 def _warn_of_genes(weighed: Weighed, expression: RelativeExpression, gene_names: Sequence[str], *, empty: bool) -> None:
     """Name the genes that were asked for and left out, and say why nothing is left, where that is so."""
     question = weighed.question
-    if question.missing:
+    if question.text and question.missing:
+        told = "query: %r is a gene that var_names does not have; it is read as words, which is something else."
+        logger.warning(told, question.text)
+    elif question.missing:
         told = "query: %r leaves out genes that are not in var_names: %s."
         logger.warning(told, question.called, listed(question.missing))
     used = set(expression.used.tolist())

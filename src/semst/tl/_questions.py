@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+import reprlib
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -12,16 +13,17 @@ import numpy as np
 
 from semst._keys import QueryKeys
 from semst._problems import counted, listed
+from semst.tl._asked_genes import one_gene, positions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from semst._problems import Problems
     from semst.semantics._words import WordSpace
 
-Questions: TypeAlias = "str | Sequence[str] | Mapping[str, str | Sequence[str]]"
+Questions: TypeAlias = "str | Iterable[str] | Mapping[str, str | Iterable[str]]"
 
 _LONGEST = 60  # letters of a name
 _TERMS = 5  # that are named as what words were read as
@@ -42,7 +44,7 @@ class Question:
     called
         The name as the user wrote it.
     missing
-        Names of genes that were asked for as well and are not in the table.
+        Names of genes that were asked for and are not in the table; with a text, that text.
     """
 
     name: str
@@ -55,12 +57,12 @@ class Question:
 def read_questions(
     asked: Questions, gene_names: Sequence[str], problems: Problems, *, earlier: Iterable[str] | None = None
 ) -> list[Question]:
-    """Tell words from genes; a str that is the very name of a gene of the table asks for that gene.
+    """Tell words from genes, which :mod:`semst.tl._asked_genes` finds in other spellings too.
 
     Parameters
     ----------
     asked
-        Words; several of them; or a mapping of names to words or lists of gene names.
+        Words; several of them; or a mapping of names to words or collections of gene names.
     gene_names
         Of the table.
     problems
@@ -72,10 +74,9 @@ def read_questions(
     if entries is None or not entries:
         problems.add(
             "the query must be words, a sequence of them, or a mapping of names to words or lists of genes; "
-            f"got {asked!r}."
+            f"got {reprlib.repr(asked)}."
         )
         return []
-    place = {name: position for position, name in enumerate(gene_names)}
     questions = []
     own = isinstance(asked, Mapping)
     for given, content in entries:
@@ -84,24 +85,29 @@ def read_questions(
             text = " ".join(content.split())
             if not text:
                 problems.add(f"the query {name!r} holds no words.")
+            gene, meant = one_gene(text, gene_names)
             # Names that somebody chose keep their spelling: of the query, and of the gene.
-            short = own_name(name) if own or text in place else short_name(name)
+            short = own_name(name) if own or gene is not None else short_name(name)
             questions.append(
-                Question(short, genes=(place[text],), called=name)
-                if text in place
-                else Question(short, text=text, called=name)
+                Question(short, genes=(gene,), called=name)
+                if gene is not None
+                else Question(short, text=text, called=name, missing=(text,) if meant else ())
             )
             continue
-        if not isinstance(content, Sequence):
-            problems.add(f"the query {name!r} must be words or a list of gene names, got {content!r}.")
+        genes = _strings(content)
+        if genes is None:
+            problems.add(
+                f"the query {name!r} must be words or a list of gene names, got {type(content).__name__}; "
+                "make it a list of str."
+            )
             continue
-        genes = [str(gene) for gene in content]
-        missing = [gene for gene in genes if gene not in place]
-        if len(missing) == len(genes):
+        found = positions(genes, gene_names)
+        missing = [gene for gene in genes if gene not in found]
+        if not found:
             none = f"none of the {counted(len(genes), 'gene', 'genes')}"
             problems.add(f"{none} of the query {name!r} is in var_names ({listed(genes)}).")
-        found = dict.fromkeys(place[gene] for gene in genes if gene in place)
-        questions.append(Question(own_name(name), genes=tuple(found), called=name, missing=tuple(missing)))
+        distinct = dict.fromkeys(found.values())
+        questions.append(Question(own_name(name), genes=tuple(distinct), called=name, missing=tuple(missing)))
     _check_names([question.name for question in questions], set(earlier or ()), problems)
     return questions
 
@@ -131,9 +137,18 @@ def _entries(asked: Questions) -> list[tuple[str, Any]] | None:
         return [(asked, asked)]
     if isinstance(asked, Mapping):
         return [(str(name), content) for name, content in asked.items()]
-    if isinstance(asked, Sequence) and all(isinstance(one, str) for one in asked):
-        return [(one, one) for one in asked]
-    return None
+    several = _strings(asked)
+    return None if several is None else [(one, one) for one in several]
+
+
+def _strings(collection: object) -> list[str] | None:
+    """Give the str in a list, an array, an index or a set (which has no order of its own); None for all else."""
+    if not isinstance(collection, Iterable):
+        return None
+    found = list(collection)
+    if not all(isinstance(each, str) for each in found):
+        return None
+    return sorted(found) if isinstance(collection, Set) else [str(each) for each in found]
 
 
 def short_name(words: str) -> str:
