@@ -6,6 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
+
+settings.register_profile("patient", deadline=None)  # a machine that does something else as well is no failure
+settings.load_profile("patient")
 
 DATA = Path(os.environ.get("SEMST_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

@@ -106,7 +106,7 @@ def test_expression_of_profiles_by_hand():
 
 
 @given(shift=st.lists(st.floats(-50, 50, width=32), min_size=6, max_size=6))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_what_is_added_to_a_gene_all_over_a_slice_is_not_read(shift):
     values = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
     slices = np.repeat([0, 1], 6)

@@ -55,7 +55,7 @@ def test_zinb_without_dropout_is_nb():
     logit=st.floats(-8, 8),
     data=st.sampled_from(["nb", "zinb"]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_probabilities_sum_to_one(mean, dispersion, logit, data):
     counts = torch.arange(60_000, dtype=torch.float64)[None]
     mu = torch.full_like(counts, mean)

@@ -73,7 +73,7 @@ HOPS = {"gcn": 2, "gat": 2, "sage": 3}
 
 @pytest.mark.parametrize("shortcut", [True, False])
 @pytest.mark.parametrize("convolution", HOPS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(2, 60), degree=st.integers(1, 3), share=st.floats(0.05, 1.0))
 def test_inside_a_tile_all_is_as_on_the_whole_tissue(convolution, shortcut, seed, n, degree, share):
     generator = np.random.default_rng(seed)
@@ -113,7 +113,7 @@ def test_gradients_are_those_of_the_whole_tissue():
 
 
 @given(seed=st.integers(0, 1000), n=st.integers(1, 300), n_patches=st.integers(1, 40))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_patches_hold_every_spot_once_and_are_of_one_size(seed, n, n_patches):
     n_patches = min(n, n_patches)
     places = np.random.default_rng(seed).normal(size=(n, 2))

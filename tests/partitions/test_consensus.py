@@ -100,7 +100,7 @@ def test_explained_is_zero_where_labels_tell_nothing():
 
 
 @given(seed=st.integers(0, 1000), k=st.integers(1, 5))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_explained_is_never_negative_and_ignores_names_and_order(seed, k):
     generator = np.random.default_rng(seed)
     counts = generator.poisson(1.0, size=(20, 4)).astype(float)

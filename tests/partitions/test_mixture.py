@@ -17,7 +17,7 @@ def points(seed: int, *, n: int = 300, d: int = 6, spread: float = 1.0) -> np.nd
     return values.astype(np.float32)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000), st.integers(2, 6), st.sampled_from([0.3, 1.0, 2.0]))
 def test_labels_are_those_of_scikit_learn(seed, k, spread):
     x = points(seed, spread=spread).astype(np.float64)

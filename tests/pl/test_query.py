@@ -101,9 +101,10 @@ def test_a_set_of_genes_is_called_as_its_owner_wrote_it(asked):
     np.testing.assert_allclose(spots_of(ax).get_array(), asked.obs["query_my_set"])
 
 
-def test_a_single_gene_is_called_by_its_own_name(asked):
-    asked.uns["query"]["my_set"]["asked"] = "MBP"
-    assert semst.pl.query(asked, names="my_set")[0].get_title() == "MBP"
+@pytest.mark.parametrize("called", ["my oligodendrocytes", "MBP"])
+def test_a_single_gene_is_called_as_it_was_asked_for(asked, called):
+    asked.uns["query"]["my_set"].update(asked="MBP", called=called)
+    assert semst.pl.query(asked, names="my_set")[0].get_title() == called
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def direct_moran(values, graph):
 
 
 @given(seed=st.integers(0, 1000), chunk=st.integers(1, 6))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_moran_is_the_formula_on_any_graph_in_any_chunks(seed, chunk):
     generator = np.random.default_rng(seed)
     graph = sparse.triu(sparse.random(12, 12, density=0.25, rng=generator), k=1)

@@ -76,7 +76,7 @@ def test_two_rings_of_hexagons_are_the_18_nearest():
 
 
 @given(n=st.integers(2, 12), seed=st.integers(0, 999))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_widen_connects_what_is_at_most_two_steps_apart(n, seed):
     dense = np.triu(np.random.default_rng(seed).random((n, n)) < 0.2, 1)
     dense = dense | dense.T

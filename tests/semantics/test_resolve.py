@@ -216,7 +216,7 @@ def any_names(species):
 
 
 @given(st.data(), st.sampled_from(["human", "mouse"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_order_does_not_matter(data, species):
     names = data.draw(any_names(species))
     order = data.draw(st.permutations(range(len(names))))
@@ -230,7 +230,7 @@ def test_order_does_not_matter(data, species):
 
 
 @given(st.data(), st.sampled_from(["human", "mouse"]), st.sampled_from([str.upper, str.lower, str.title, str.swapcase]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_case_loses_no_gene(data, species, change):
     names = data.draw(any_names(species))
     as_written = resolve_genes(names, species=species)
@@ -240,7 +240,7 @@ def test_case_loses_no_gene(data, species, change):
 
 
 @given(st.lists(st.text(max_size=12), max_size=10))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_text_gets_one_answer_for_each_name(names):
     found = resolve_genes(names)
     assert found.names == tuple(names)

@@ -76,7 +76,7 @@ def test_a_term_is_nearest_to_itself():
 
 
 @given(st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=5))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_texts_do_not_touch_each_other(texts):
     together = space().directions(texts)
     for row, text in enumerate(texts):

@@ -69,7 +69,7 @@ def test_many_spots_are_done_in_parts(plain, monkeypatch):
 
 
 @given(st.integers(0, 1000), st.floats(0.01, 100), st.floats(-5, 5))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_unit_and_level_of_weights_do_not_matter(seed, factor, level):
     expression = expression_of(tissue(40, 25))
     weights = np.random.default_rng(seed).exponential(size=25)

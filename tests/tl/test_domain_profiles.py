@@ -182,7 +182,7 @@ def test_many_spots_are_sampled(monkeypatch):
 
 
 @given(st.integers(0, 1000), st.permutations(range(3)))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_numbers_of_domains_and_order_of_spots_do_not_matter(seed, numbers):
     counts, codes = tissue(seed=seed, effect=0.5)
     order = np.random.default_rng(seed).permutation(len(codes))

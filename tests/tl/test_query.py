@@ -431,7 +431,7 @@ def still(tissue):
     counts = adata.X.toarray()
     counts[:, two] = 0
     adata.X = sparse.csr_matrix(counts)
-    names = adata.var_names.to_numpy(dtype=object)
+    names = adata.var_names.to_numpy(dtype=object, copy=True)
     names[two] = ["still", "silent"]
     adata.var_names = names
     return adata

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -33,7 +34,13 @@ def read(asked, earlier=None):
         ("  Myelin   sheath ", [Question("myelin_sheath", text="Myelin sheath")]),
         ("MBP", [Question("MBP", genes=(0,))]),
         (" MBP\n", [Question("MBP", genes=(0,))]),
-        ("mbp", [Question("mbp", text="mbp")]),  # not the name of a gene here
+        ("mbp", [Question("mbp", genes=(0,))]),
+        ("fat", [Question("fat", text="fat")]),  # an alias of a gene, in prose
+        ("ENSG00000197971", [Question("ENSG00000197971", genes=(0,))]),
+        ("GABA", [Question("gaba", text="GABA")]),
+        (pd.Series(["myelin", "MBP"]), [Question("myelin", text="myelin"), Question("MBP", genes=(0,))]),
+        ({"set": pd.Index(["SYT1", "Plp1"])}, [Question("set", genes=(3, 1))]),
+        ({"set": {"SYT1", "MBP"}}, [Question("set", genes=(0, 3))]),
         (["myelin", "SYT1"], [Question("myelin", text="myelin"), Question("SYT1", genes=(3,))]),
         (("myelin", "fat"), [Question("myelin", text="myelin"), Question("fat", text="fat")]),
         ({"Glia!": "myelin"}, [Question("Glia", text="myelin")]),
@@ -62,6 +69,14 @@ def test_what_is_asked(asked, expected):
 def test_names_that_somebody_chose_keep_their_spelling(asked, name, called):
     (question,) = read(asked)
     assert (question.name, question.called) == (name, called)
+
+
+def test_a_gene_that_the_table_lacks_is_read_as_words_and_noted():
+    assert [(each.text, each.missing) for each in read(["GFAP", "DNA", "brain"])] == [
+        ("GFAP", ("GFAP",)),
+        ("DNA", ()),
+        ("brain", ()),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +137,7 @@ def test_genes_that_are_not_there_are_remembered():
 
 
 @given(st.text(max_size=200))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_short_names_can_be_written(text):
     name = short_name(text)
     assert re.fullmatch(r"(?:[a-z0-9]+(?:_[a-z0-9]+)*)?", name)
@@ -156,7 +171,7 @@ def test_emphasis():
 
 
 @given(st.integers(0, 1000), st.sampled_from([steep, broad]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_length_of_vectors_does_not_matter_and_neither_do_other_directions(seed, emphasis):
     rng = np.random.default_rng(seed)
     vectors = rng.normal(size=(20, 5)).astype(np.float32)

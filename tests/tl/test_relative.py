@@ -127,7 +127,7 @@ def test_moments():
 
 
 @given(st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_depth_does_not_matter(seed):
     counts = counts_of(seed=seed)
     depth = np.random.default_rng(seed).integers(1, 9, size=(len(counts), 1)).astype(np.float32)
@@ -147,7 +147,7 @@ def test_twice_the_counts_give_the_same_bytes():
 
 
 @given(st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_order_of_spots_and_genes_does_not_matter(seed):
     counts = counts_of(seed=seed)
     rng = np.random.default_rng(seed)
@@ -163,7 +163,7 @@ def test_order_of_spots_and_genes_does_not_matter(seed):
 
 
 @given(st.integers(1, 700), st.integers(0, 100))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_bins_hold_each_gene_once_in_order_of_expression(g, seed):
     rng = np.random.default_rng(seed)
     mean, usable = rng.exponential(size=g), rng.random(g) < 0.8
@@ -179,7 +179,7 @@ def test_bins_hold_each_gene_once_in_order_of_expression(g, seed):
 
 
 @given(st.integers(0, 1000), st.integers(1, 6))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_dealt_weights_stay_in_their_bin(seed, n):
     rng = np.random.default_rng(seed)
     order = rng.permutation(50)

@@ -183,7 +183,7 @@ def test_domains_of_noise_explain_nothing_that_was_not_seen():
 
 
 @given(st.integers(0, 1000), st.integers(1, 5))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_one_domain_explains_nothing_and_names_do_not_matter(seed, n):
     rng = np.random.default_rng(seed)
     training, unseen = (sparse.csr_matrix(rng.poisson(2.0, (20, 4)).astype(np.float32)) for _ in range(2))

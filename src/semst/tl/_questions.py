@@ -97,7 +97,7 @@ def read_questions(
         genes = _strings(content)
         if genes is None:
             problems.add(
-                f"the query {name!r} must be words or a list of gene names, got {type(content).__name__}; "
+                f"the query {name!r} must be words or a list of gene names, got {reprlib.repr(content)}; "
                 "make it a list of str."
             )
             continue
