@@ -74,6 +74,6 @@ def _no_vectors(table: AnnData, where: str) -> str:
     return (
         f"no gene has a vector ({where}): no name in var_names was recognised as a gene, or just one; they are "
         f"{listed(table.var_names, limit=3)}. Put symbols or Ensembl ids of human or mouse there (for instance "
-        "`adata.var_names = adata.var['gene_name'].astype(str).tolist()`), or bring vectors under your names with `vectors`, and run "
-        "`semst.pp.gene_semantics` again."
+        "`adata.var_names = adata.var['gene_name'].astype(str).tolist()`), or bring vectors under your names with "
+        "`vectors`, and run `semst.pp.gene_semantics` again."
     )
