@@ -321,8 +321,10 @@ def test_without_semantics_nothing_is_written_and_nothing_old_stays(clustered):
     assert "modulation" in again.uns["other"]
 
 
-@pytest.mark.parametrize("options", [{"preset": "published"}, {"likelihood": "gaussian"}])
+@pytest.mark.parametrize("options", [{"preset": "published"}, {"likelihood": "gaussian", "layer": "logged"}])
 def test_other_recipes_tell_as_much(table, options):
+    table = table.copy()
+    table.layers["logged"] = table.X.log1p()
     result = semst.tl.cluster(table, n_clusters=4, copy=True, **options, **FEW)
     stored = result.uns["semst"]["modulation"]
     assert np.abs(stored["influence"]).max() > 0
