@@ -86,7 +86,8 @@ def query(
     n_neighbors
         Nearest neighbours of a spot, where there is neither a Visium grid nor a graph of squidpy in the table.
     random_state
-        Seed of the null.
+        Seed of the null, and of the components of expression that maps are made of: with another, or with spots in
+        another order, scores move by some hundredths of their spread.
     cache_dir
         Folder that keeps the vectors of texts, for encoders other than the default one.
     table_key
