@@ -451,6 +451,14 @@ def test_that_nothing_asked_for_varies_is_said(still, caplog, asked):
     )
 
 
+@pytest.mark.parametrize(("asked", "warned"), [("mbp", True), ("ENSG00000197971", True), ("MBP", False)])
+def test_a_word_that_is_taken_for_a_gene_of_another_spelling_is_told(tissue, caplog, asked, warned):
+    adata = tissue.copy()
+    genes, told = _told(caplog, adata, asked)
+    assert list(genes["gene"]) == ["MBP"]
+    assert (f"query: {asked!r} is read as the gene MBP; if it is meant as a word" in told) == warned
+
+
 def test_genes_that_are_left_out_are_named(still, caplog):
     genes, told = _told(caplog, still, {"glia": ["MBP", "still", "PLP1", "nobody"]})
     assert set(genes["gene"]) == {"MBP", "PLP1"}

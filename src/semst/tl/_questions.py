@@ -45,6 +45,8 @@ class Question:
         The name as the user wrote it.
     missing
         Names of genes that were asked for and are not in the table; with a text, that text.
+    respelt
+        A word that was taken for a gene of another spelling; it may have been meant as a word.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Question:
     genes: tuple[int, ...] = ()
     called: str = field(default="", compare=False)
     missing: tuple[str, ...] = field(default=(), compare=False)
+    respelt: str = field(default="", compare=False)
 
 
 def read_questions(
@@ -89,7 +92,7 @@ def read_questions(
             # Names that somebody chose keep their spelling: of the query, and of the gene.
             short = own_name(name) if own or gene is not None else short_name(name)
             questions.append(
-                Question(short, genes=(gene,), called=name)
+                Question(short, genes=(gene,), called=name, respelt="" if text == gene_names[gene] else text)
                 if gene is not None
                 else Question(short, text=text, called=name, missing=(text,) if meant else ())
             )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _BINS = 25  # of genes of like expression,
 _GENES_PER_BIN = 20  # and never fewer genes in each than this
 _COMPONENTS = 30
-_ROUNDS = 8  # of the decomposition: after two, the order of the spots still moved scores by their own spread
+_ROUNDS = 8  # of the decomposition: after two, the order of the spots moved scores by a tenth of their spread
 _SPOTS = 4000  # spots that the components are learnt from
 
 
