@@ -30,7 +30,7 @@ def real_file():
 @pytest.fixture
 def large_above(monkeypatch):
     """Give a function that lets tissue count as large above so many spots; as many are fitted then, in such tiles."""
-    from semst.pp import _sample
+    from semst import _sample
     from semst.training import _tissue_tiles
 
     def above(n_spots: int, *, tile: int | None = None) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import re
+from dataclasses import fields
 from typing import get_args
 
 import pytest
 
 import semst
+from semst.clustering._checks import ClusterOptions
 from semst.semantics import Species
 
 PARTS = ("datasets", "metrics", "nn", "pl", "pp", "semantics", "tl")
@@ -94,6 +96,15 @@ def test_common_arguments_have_common_defaults(part, function):
     common = {"random_state": 0, "progress": True, "copy": False, "table_key": None, "spatial_key": "spatial"}
     for each in parameters(function):
         assert each.default == common.get(each.name, each.default), each.name
+
+
+def test_what_cluster_is_called_with_and_what_a_model_is_trained_with_have_the_same_defaults():
+    options = {each.name: each.default for each in fields(ClusterOptions)}
+    of_cluster = {each.name: each.default for each in parameters(semst.tl.cluster)}
+    assert {name: of_cluster[name] for name in options} == options
+    of_train = {each.name: each.default for each in parameters(semst.SemST.train)}
+    shared = of_cluster.keys() - options.keys() - {"data", "copy"}
+    assert {name: of_train[name] for name in shared} == {name: of_cluster[name] for name in shared}
 
 
 @pytest.mark.parametrize(("part", "each"), [*FUNCTIONS, *CLASSES])

@@ -55,7 +55,7 @@ def test_a_page_runs_as_written(page, desk, capsys):
 
 def test_columns_of_queries_have_the_names_that_the_tutorial_gives_them():
     """It needs tissue that is not here, so it is not run; the names of its columns follow from what it asks."""
-    from semst.tl._questions import own_name, short_name
+    from semst.asking._questions import own_name, short_name
 
     text = (DOCS / "tutorials/ask-a-tissue.md").read_text(encoding="utf-8")
     asked = {name for words in re.findall(r'"([^"\n]+)"', text) for name in (short_name(words), own_name(words))}

@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 import semst
-from semst.tl._questions import short_name
+from semst.asking._questions import short_name
 
 # Section, query, region of the experts, least area under the ROC curve against all others that have a label.
 FINDS = [

@@ -48,6 +48,7 @@ METHODS = {
     "semst, one step": Method("ours.py", "one_step"),
     "semst, permuted genes": Method("ours.py", "permuted_genes"),
     "semst, spot prompts": Method("ours.py", "spot_prompts"),
+    "semst, spot prompts, permuted genes": Method("ours.py", "spot_prompts_permuted"),
     "published preset": Method("ours.py", "published"),
     "published preset, oracle epoch": Method("ours.py", "published_oracle", uses_labels=True),
 }

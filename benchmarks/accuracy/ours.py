@@ -61,6 +61,15 @@ def spot_prompts(tissue: ad.AnnData, n_domains: int, seed: int) -> Found:
     return _cluster(tissue, n_domains, seed)
 
 
+def spot_prompts_permuted(tissue: ad.AnnData, n_domains: int, seed: int) -> Found:
+    """The control of it: in the prompts each gene goes by the name of another one; expression untouched."""
+    names = tissue.var_names
+    tissue.var_names = np.random.default_rng(1000 + seed).permutation(names)
+    semst.pp.gene_semantics(tissue, mode="spots", progress=False)
+    tissue.var_names = names
+    return _cluster(tissue, n_domains, seed)
+
+
 def published(tissue: ad.AnnData, n_domains: int, seed: int) -> Found:
     """The published architecture, loss weights and prompts; k-means on the last state."""
     semst.pp.gene_semantics(tissue, mode="spots", progress=False)

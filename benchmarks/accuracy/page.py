@@ -13,7 +13,8 @@ import pandas as pd
 from methods import METHODS
 from run import DATA, HERE, KEY
 
-SEMST, CONTROL, FLOOR = "semst", "semst, permuted genes", "floor, 6 neighbours"
+SEMST, PROMPTS, FLOOR = "semst", "semst, spot prompts", "floor, 6 neighbours"
+PERMUTED = ", permuted genes"  # behind the name of a method: its control
 RESAMPLES = 10_000
 
 
@@ -49,11 +50,11 @@ def accuracy(good: pd.DataFrame) -> pd.DataFrame:
     return wide.fillna("")
 
 
-def differences(good: pd.DataFrame) -> pd.DataFrame:
-    """ARI of semst minus that of its control, for each data set, share of molecules and seed that has both."""
+def differences(good: pd.DataFrame, method: str = SEMST) -> pd.DataFrame:
+    """ARI of a method minus that of its control, for each data set, share of molecules and seed that has both."""
     wide = good.pivot(index=["data", "molecules", "seed"], columns="method", values="ari")
-    wide = wide.reindex(columns=[SEMST, CONTROL]).dropna()
-    return (wide[SEMST] - wide[CONTROL]).rename("difference").reset_index()
+    wide = wide.reindex(columns=[method, method + PERMUTED]).dropna()
+    return (wide[method] - wide[method + PERMUTED]).rename("difference").reset_index()
 
 
 def interval(table: pd.DataFrame, *, nested: bool) -> tuple[float, float]:
@@ -93,6 +94,13 @@ def meaning(table: pd.DataFrame) -> pd.DataFrame:
     result = pd.DataFrame(rows).T
     result.index.name = "molecules kept"
     return result
+
+
+def by_data(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean and standard deviation of the differences on each data set, in one row."""
+    cell = table.groupby("data")["difference"].agg(["mean", "std", "count"])
+    row = {name: _cell(*cell.loc[name], sign="+") for name in _in_order(table["data"], DATA)}
+    return pd.DataFrame(row, index=pd.Index(["difference"], name="ARI"))
 
 
 def draw_accuracy(good: pd.DataFrame, path: Path) -> None:
@@ -173,6 +181,13 @@ def page(rows: pd.DataFrame, folder: Path) -> str:
             markdown(meaning(table)),
             "![semst minus its control](meaning.png)\n",
         ]
+    table = differences(ok, PROMPTS)
+    if len(table):
+        parts += [
+            "With the paper's prompt for each spot, minus the same prompts where each gene goes by another's name:\n",
+            markdown(meaning(table)),
+            markdown(by_data(table)),
+        ]
     failed = rows[rows["status"] != "ok"]
     if len(failed):
         counted = failed.groupby(["method", "data", "error"])["seed"].count().rename("runs").reset_index()
@@ -181,8 +196,8 @@ def page(rows: pd.DataFrame, folder: Path) -> str:
     return "\n".join(parts)
 
 
-def _cell(mean: float, std: float, count: float) -> str:
-    return f"{mean:.3f}{'' if np.isnan(std) else f' ± {std:.3f}'} ({count:.0f})"
+def _cell(mean: float, std: float, count: float, sign: str = "") -> str:
+    return f"{mean:{sign}.3f}{'' if np.isnan(std) else f' ± {std:.3f}'} ({count:.0f})"
 
 
 def _in_order(names: pd.Series, order: object) -> list[str]:

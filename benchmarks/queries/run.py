@@ -17,7 +17,7 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 import semst
-from semst.tl._questions import short_name
+from semst.asking._questions import short_name
 
 HERE = Path(__file__).resolve().parent
 PLACES = ["array_row", "array_col"]

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import anndata as ad
 
 import semst
-import semst.tl._domains
-import semst.tl._run
+import semst.clustering._domains
+import semst.clustering._run
 from semst.metrics import agreement
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 STAGES = {  # of semst.tl.cluster: the function that does it, and the module that calls it
-    "reading": (semst.tl._run, "check"),
-    "spatial graph": (semst.tl._run, "spatial_graph"),
-    "genes": (semst.tl._run, "choose_genes"),
-    "networks": (semst.tl._run, "train"),
-    "partitions": (semst.tl._domains, "members"),
-    "choice": (semst.tl._domains, "choose"),
-    "confidence": (semst.tl._domains, "agreement"),
+    "reading": (semst.clustering._run, "check"),
+    "spatial graph": (semst.clustering._run, "spatial_graph"),
+    "genes": (semst.clustering._run, "choose_genes"),
+    "networks": (semst.clustering._run, "train"),
+    "partitions": (semst.clustering._domains, "members"),
+    "choice": (semst.clustering._domains, "choose"),
+    "confidence": (semst.clustering._domains, "agreement"),
 }
 
 

@@ -17,8 +17,8 @@ import anndata as ad
 import pandas as pd
 
 import semst
+from semst import _sample
 from semst.metrics import agreement
-from semst.pp import _sample
 from semst.training import _tissue_tiles
 
 HERE = Path(__file__).resolve().parent

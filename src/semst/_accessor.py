@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+    from semst.asking._questions import Questions
     from semst.model import SemST
     from semst.nn import Convolution, Likelihood
     from semst.pl._colors import Palette
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from semst.semantics import Encoder, Species
     from semst.semantics._user_table import TextSource, VectorSource
     from semst.semantics._vocabulary import VocabularySource
-    from semst.tl._questions import Questions
     from semst.training._recipe import Partition, Preset
 
 

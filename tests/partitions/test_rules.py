@@ -6,11 +6,11 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
+from semst import _sample
 from semst.nn._processes import Processes, in_order
 from semst.partitions._members import members
 from semst.partitions._partition import PARTITIONS, NoPartitionError
 from semst.partitions._rules import partition_all, rule
-from semst.pp import _sample
 from semst.training._recipe import Recipe
 
 TRUTH = np.repeat(np.arange(3), [400, 300, 250])

@@ -14,15 +14,15 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
 
 import semst
+from semst._slices import WithinSlices, centred, side_by_side, slice_means
+from semst.clustering._modulation import Smoother, influence
+from semst.clustering._pooled import pooling_of
 from semst.nn import Decoder
 from semst.nn._adjacency import normalise
 from semst.partitions._judges import explained
 from semst.partitions._stability import stability
 from semst.pp._expression import morans_i, principal_components
 from semst.pp._graphs import spatial_graph
-from semst.pp._slices import WithinSlices, centred, side_by_side, slice_means
-from semst.tl._modulation import Smoother, influence
-from semst.tl._pooled import pooling_of
 from semst.training import _tissue_tiles
 from semst.training._large_features import LargeFeatures
 from semst.training._modulated import Modulated

@@ -13,8 +13,8 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 import semst
+from semst.clustering import _domains
 from semst.partitions._settled import unsettled
-from semst.tl import _domains
 
 if TYPE_CHECKING:
     import anndata as ad

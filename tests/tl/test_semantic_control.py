@@ -14,11 +14,11 @@ from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 
 import semst
+from semst.control import _arms as arms
+from semst.control._arms import ARMS, deal, explained_unseen, permuted
+from semst.control._verdict import MEASURES, differences, verdict
 from semst.pp._graphs import spatial_graph
 from semst.pp._pool import Pooling, pool
-from semst.tl import _control_arms as arms
-from semst.tl._control_arms import ARMS, deal, explained_unseen, permuted
-from semst.tl._control_verdict import MEASURES, differences, verdict
 from semst.tl._semantic_control import semantic_control
 
 DOMAINS = 3

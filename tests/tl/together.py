@@ -12,7 +12,7 @@ import anndata as ad
 import numpy as np
 
 import semst
-from semst.pp import _sample
+from semst import _sample
 from semst.training import _tissue_tiles
 from semst.training._processes import rank
 

@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from semst import _sample
 from semst._provenance import versions
+from semst._sample import is_large
 from semst.model._discriminant import Discriminant
 from semst.model._genes import Panel
 from semst.model._kept import Kept, Meaning
 from semst.model._latents import latents
 from semst.model._profiles import Profiles
 from semst.model._reading import Reading
-from semst.pp import _sample
-from semst.pp._sample import is_large
 from semst.training import _tissue_tiles
 from semst.training._tissue_tiles import dealt
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from semst.tl._checks import ClusterOptions
-    from semst.tl._found import Found
+    from semst.clustering._checks import ClusterOptions
+    from semst.clustering._found import Found
     from semst.training._sections import Tissue
 
 

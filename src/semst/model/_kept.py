@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from semst._sample import sample
+from semst._slices import centred, less_mean
 from semst.nn._adjacency import normalise
-from semst.pp._sample import sample
-from semst.pp._slices import centred, less_mean
 from semst.training._sections import rings
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from semst._slices import less_mean
 from semst.nn import Section, normalised_adjacency
 from semst.nn._adjacency import as_tensor, normalise
 from semst.nn._fit import latent
 from semst.nn._tiles import halo, part
 from semst.pp._graphs import expression_graph
-from semst.pp._slices import less_mean
 from semst.training._sections import GRAPH_COMPONENTS, rings
 
 if TYPE_CHECKING:

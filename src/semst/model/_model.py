@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import inspect
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,21 +10,18 @@ from semst._keys import CLUSTER, IN_CLUSTER, SPATIAL, ClusterKeys
 from semst._problems import Problems, listed
 from semst._provenance import versions
 from semst._results import Data, check_key, target
+from semst.clustering._checks import ClusterOptions, check_free
+from semst.clustering._run import run
 from semst.model._files import read_model, write_model
 from semst.model._keep import keep
 from semst.model._latents import latents
 from semst.model._new_tissue import prepare
-from semst.tl._checks import ClusterOptions, check_free
-from semst.tl._cluster import cluster
-from semst.tl._run import run
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
     from semst.model._kept import Kept
-
-_NOT_OPTIONS = {"data", "table_key", "progress", "checkpoint", "copy"}
 
 
 class SemST:
@@ -59,7 +56,15 @@ class SemST:
         self.colors = colors
 
     @classmethod
-    def train(cls, data: Data, **options: Any) -> SemST:  # noqa: ANN401
+    def train(
+        cls,
+        data: Data,
+        *,
+        progress: bool = True,
+        table_key: str | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> SemST:
         """Find the domains of a tissue, and keep what finds them in others.
 
         Does to ``data`` what :func:`semst.tl.cluster` does with the same arguments, byte for byte, and returns the
@@ -69,6 +74,8 @@ class SemST:
         ----------
         data
             As for :func:`semst.tl.cluster`: the results are written into it.
+        progress, table_key, checkpoint
+            As there.
         options
             All other arguments of :func:`semst.tl.cluster`, under the same names and with the same defaults; not
             ``copy``.
@@ -105,20 +112,18 @@ class SemST:
             message = "SemST.train writes into `data` and returns the model; use `SemST.train(adata.copy(), ...)`."
             raise TypeError(message)
         try:
-            bound = inspect.signature(cluster).bind(data, **options)
-        except TypeError as error:
-            message = f"SemST.train takes the arguments of semst.tl.cluster: {error}."
+            chosen = ClusterOptions(**options)
+        except TypeError:
+            unknown = sorted(set(options) - {each.name for each in fields(ClusterOptions)})
+            message = f"SemST.train takes the arguments of semst.tl.cluster, not {listed(unknown)}."
             raise TypeError(message) from None
-        bound.apply_defaults()
-        given = bound.arguments
-        chosen = ClusterOptions(**{name: value for name, value in given.items() if name not in _NOT_OPTIONS})
         found: list[Kept] = []
         run(
             data,
             chosen,
-            table_key=given["table_key"],
-            progress=given["progress"],
-            checkpoint=given["checkpoint"],
+            table_key=table_key,
+            progress=progress,
+            checkpoint=checkpoint,
             copy=False,
             keep=lambda each: found.append(keep(each, chosen)),
         )

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from semst._batch_key import check_graph, read_slices
 from semst._doubts import warn_of_bare_glass, warn_of_joined_slices
 from semst._inputs import check_names, find_table, read_coordinates, read_counts, read_matrix
 from semst._problems import Problems, counted, listed
+from semst._sample import is_large
+from semst._slices import side_by_side
 from semst.pp._compute_semantics import compute_gene_semantics
 from semst.pp._gene_semantics import written_params
 from semst.pp._graphs import spatial_graph
-from semst.pp._sample import is_large
 from semst.pp._semantics_options import SemanticsOptions
-from semst.pp._slices import side_by_side
-from semst.tl._checks import _check_graph, read_slices
 from semst.training._device import pick_device
 from semst.training._sections import Tissue
 from semst.training._tissue_tiles import dealt
@@ -103,7 +103,7 @@ def prepare(
     places = read_coordinates(
         data, table, problems, spatial_key=spatial_key, coordinate_system=coordinate_system, slices=slices
     )
-    _check_graph(table, problems, slices)
+    check_graph(table, problems, slices)
     overlap = kept.panel.overlap([str(name) for name in table.var_names])
     coverage = overlap.coverage
     if not overlap.used.size or coverage["genes"] < min_coverage:

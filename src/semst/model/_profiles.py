@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from semst._slices import slice_means
 from semst.model._discriminant import quantiles, share_beyond
 from semst.nn._adjacency import normalise
 from semst.pp._graphs import widen
-from semst.pp._slices import slice_means
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
+from semst._sample import chunks, sample
+from semst._slices import less_mean
 from semst.pp._expression import (
     Transform,
     deviations,
@@ -18,8 +20,6 @@ from semst.pp._expression import (
     stabilise,
     unit_variance,
 )
-from semst.pp._sample import chunks, sample
-from semst.pp._slices import less_mean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from semst.pp._slices import slice_means, slice_sums
+from semst._slices import slice_means, slice_sums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

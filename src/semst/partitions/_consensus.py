@@ -8,9 +8,9 @@ import numpy as np
 from scipy.linalg import eigh
 from scipy.optimize import linear_sum_assignment
 
+from semst._sample import chunks, sample
 from semst.partitions._rules import partition_all
 from semst.partitions._similarity import indicator, similarity
-from semst.pp._sample import chunks, sample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from semst._slices import slice_sums
 from semst.partitions._similarity import indicator
-from semst.pp._slices import slice_sums
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from tqdm.auto import tqdm
 
+from semst._sample import chunks, is_large, sample
 from semst.nn._processes import ALONE
 from semst.partitions._partition import PARTITIONS, NoPartitionError
 from semst.partitions._rules import rule
-from semst.pp._sample import chunks, is_large, sample
 from semst.training._workers import pool
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from semst.pp._sample import chunks
+from semst._sample import chunks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

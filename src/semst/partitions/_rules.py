@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from semst._sample import is_large, sample
 from semst.partitions._mixture import fit_mixture
 from semst.partitions._partition import PARTITIONS
 from semst.partitions._rule import Rule
-from semst.pp._sample import is_large, sample
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from semst._sample import is_large, sample
 from semst.partitions._consensus import consensus
 from semst.partitions._judges import explained_by_each
 from semst.partitions._majority import majority
 from semst.partitions._similarity import indicator, similarity
 from semst.pp._graphs import steps_around, widen
-from semst.pp._sample import is_large, sample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from semst._sample import is_large
 from semst.nn import normalised_adjacency
 from semst.partitions._members import members
 from semst.partitions._partition import NoPartitionError
 from semst.partitions._similarity import similarity
-from semst.pp._sample import is_large
 from semst.training._recipe import DEFAULT, View
 from semst.training._sections import features, rings
 from semst.training._tissue_tiles import extract

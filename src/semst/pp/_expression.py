@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from scipy import sparse
 
-from semst.pp._sample import is_large, sample
-from semst.pp._slices import WithinSlices, centred
+from semst._sample import is_large, sample
+from semst._slices import WithinSlices, centred
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from semst._keys import CLUSTER, SEMANTICS, SPATIAL
-from semst.tl._checks import ClusterOptions
-from semst.tl._run import run
+from semst.clustering._checks import ClusterOptions
+from semst.clustering._run import run
 
 if TYPE_CHECKING:
     import os

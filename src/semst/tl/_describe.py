@@ -13,12 +13,12 @@ from semst._labels import empty_as_missing
 from semst._problems import Problems, listed
 from semst._provenance import versions
 from semst._results import actualise, check_untaken
+from semst.asking._domain_profiles import Profiles, against_genes, against_spots, centre, profiles
+from semst.asking._gene_space import gene_space
+from semst.asking._questions import broad, weights_of_directions
 from semst.pp._gene_semantics import write_semantics
 from semst.semantics._vocabulary import Terms, packaged_vocabulary, read_vocabulary
 from semst.semantics._words import word_space
-from semst.tl._domain_profiles import Profiles, against_genes, against_spots, centre, profiles
-from semst.tl._gene_space import gene_space
-from semst.tl._questions import broad, weights_of_directions
 
 if TYPE_CHECKING:
     import os

@@ -15,13 +15,13 @@ from semst._keys import IN_QUERY, QUERY, SEMANTICS, SPATIAL, QueryKeys
 from semst._problems import Problems, listed
 from semst._provenance import versions
 from semst._results import actualise, check_key, check_untaken, has
+from semst.asking._answer import Answer, answer
+from semst.asking._gene_space import gene_space
+from semst.asking._questions import Question, Questions, Weighed, read_questions, weigh
+from semst.asking._relative import relative_expression
 from semst.pp._gene_semantics import write_semantics
 from semst.pp._graphs import spatial_graph
 from semst.semantics._words import word_space
-from semst.tl._answer import Answer, answer
-from semst.tl._gene_space import gene_space
-from semst.tl._questions import Question, Questions, Weighed, read_questions, weigh
-from semst.tl._relative import relative_expression
 
 if TYPE_CHECKING:
     import os
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
 
+    from semst.asking._relative import RelativeExpression
     from semst.semantics import Encoder
-    from semst.tl._relative import RelativeExpression
 
 WHERE = "semst.tl.query"
 

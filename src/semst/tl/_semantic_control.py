@@ -15,14 +15,14 @@ from semst._labels import empty_as_missing
 from semst._problems import Problems, is_whole, listed
 from semst._provenance import versions
 from semst._results import Data, check_untaken, target
+from semst.clustering._checks import ClusterOptions, check
+from semst.control._arms import Setting, run_arms
+from semst.control._verdict import differences, verdict
 from semst.pp._compute_semantics import compute_gene_semantics
 from semst.pp._gene_semantics import written_params
 from semst.pp._graphs import spatial_graph
 from semst.pp._pool import Pooling
 from semst.pp._semantics_options import SemanticsOptions
-from semst.tl._checks import ClusterOptions, check
-from semst.tl._control_arms import Setting, run_arms
-from semst.tl._control_verdict import differences, verdict
 from semst.training._device import pick_device
 from semst.training._recipe import recipe_for
 
@@ -284,13 +284,8 @@ class ControlOptions:
         """Give the choices in the form of :func:`semst.tl.cluster`; semantics are seen to here."""
         return ClusterOptions(
             n_clusters=self.n_clusters,
-            preset="default",
             semantics_key=None,
             layer=self.layer,
-            likelihood="zinb",
-            convolution="gcn",
-            partition=None,
-            refine=False,
             n_top_genes=self.n_top_genes,
             n_neighbors=self.n_neighbors,
             epochs=self.epochs,

@@ -14,8 +14,8 @@ from semst._keys import CLUSTER, IN_CLUSTER, SPATIAL, ClusterKeys
 from semst._problems import Problems
 from semst._provenance import versions
 from semst._results import Data, check_key, target
-from semst.tl._checks import check_free
-from semst.tl._write import forget
+from semst.clustering._checks import check_free
+from semst.clustering._write import forget
 
 if TYPE_CHECKING:
     import os

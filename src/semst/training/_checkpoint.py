@@ -30,7 +30,7 @@ class Checkpoint:
     folder
         Made when the first network is kept.
     run
-        Fingerprint of everything that the networks depend on; see :func:`semst.tl._same_run.fingerprint`.
+        Fingerprint of everything that the networks depend on; see :func:`semst.clustering._same_run.fingerprint`.
     tile
         Spots of the tiles on which the networks are trained, where they are not those that the size of the tissue says.
     """

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from semst._sample import sample
+from semst._slices import means_of_slices
 from semst.pp._reader import reader
-from semst.pp._sample import sample
-from semst.pp._slices import means_of_slices
 
 if TYPE_CHECKING:
     from collections.abc import Callable

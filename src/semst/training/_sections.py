@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from semst._slices import centred
 from semst.nn import Section, edge_pairs, normalised_adjacency
 from semst.pp._expression import (
     principal_components,
@@ -17,7 +18,6 @@ from semst.pp._expression import (
     unit_variance,
 )
 from semst.pp._graphs import expression_graph, widen
-from semst.pp._slices import centred
 
 if TYPE_CHECKING:
     import numpy as np

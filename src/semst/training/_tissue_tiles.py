@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from semst import _sample
+from semst._sample import sample
+from semst._slices import means_of_slices, slice_means, slice_sums
 from semst.nn import Section, edge_pairs, normalised_adjacency
 from semst.nn._adjacency import as_tensor
 from semst.nn._section import shares
 from semst.nn._tiles import cut, deal, halo, part
-from semst.pp import _sample
 from semst.pp._expression import deviations, unit_variance
 from semst.pp._graphs import expression_graph
-from semst.pp._sample import sample
-from semst.pp._slices import means_of_slices, slice_means, slice_sums
 from semst.training._sections import GRAPH_COMPONENTS
 
 if TYPE_CHECKING:

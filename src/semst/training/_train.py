@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from semst._sample import is_large
 from semst.nn._processes import ALONE, Processes
-from semst.pp._sample import is_large
 from semst.training import _tissue_tiles
 from semst.training._how import How
 from semst.training._train_tiles import train_tiles

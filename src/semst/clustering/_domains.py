@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from semst.clustering._write import by_size
 from semst.nn._processes import ALONE
 from semst.partitions._consensus import agreement
 from semst.partitions._members import members
@@ -17,16 +18,15 @@ from semst.partitions._select import Bench, choose, judge, tightest
 from semst.partitions._settled import unsettled
 from semst.partitions._stability import stability
 from semst.pp._graphs import widen
-from semst.tl._write import by_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from semst.clustering._checks import ClusterOptions
     from semst.nn._processes import Processes
     from semst.partitions._stability import Stability
-    from semst.tl._checks import ClusterOptions
     from semst.training._recipe import Recipe
     from semst.training._sections import Tissue
     from semst.training._trained import Trained

@@ -9,9 +9,9 @@ import numpy as np
 from scipy import sparse
 
 from semst._keys import IN_MODULATION
+from semst._slices import centred
 from semst.nn import normalised_adjacency
 from semst.partitions._similarity import indicator
-from semst.pp._slices import centred
 from semst.training._sections import rings
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from semst.tl._pooled import Pooled
+    from semst.clustering._pooled import Pooled
     from semst.training._modulated import Modulated
     from semst.training._sections import Tissue
 

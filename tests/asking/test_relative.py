@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from semst.asking import _relative as relative
+from semst.asking._relative import like_expression, permuted, relative_expression
 from semst.pp._expression import moments
-from semst.tl import _relative as relative
-from semst.tl._relative import like_expression, permuted, relative_expression
 
 
 def counts_of(n=30, g=12, *, seed=0):

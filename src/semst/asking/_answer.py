@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from semst.tl._relative import permuted
+from semst.asking._relative import permuted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from semst.tl._relative import RelativeExpression
+    from semst.asking._relative import RelativeExpression
 
 _CHUNK = 1000  # spots whose null scores are in memory at a time: few enough for the cache
 _ROUNDING = 1e-5  # a draw that deals the weights as they were is a tie, whatever rounding makes of it
@@ -49,7 +49,7 @@ def answer(
 
     Text alone picks many genes that fit the words and do nothing in this tissue. What fits the words *and* goes
     together is found by one step along the covariance of genes: with :math:`S` the relative expression
-    (:class:`~semst.tl._relative.RelativeExpression`), :math:`C = S^\top S / n` and weights :math:`w` centred among
+    (:class:`~semst.asking._relative.RelativeExpression`), :math:`C = S^\top S / n` and weights :math:`w` centred among
     genes of like expression,
 
     .. math:: y = S C w,

@@ -2,60 +2,53 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
-import numpy as np
-import pandas as pd
-from scipy import sparse
-
+from semst._batch_key import FEWEST_SPOTS, check_graph, read_slices
 from semst._inputs import check_names, read_coordinates, read_counts, read_matrix
-from semst._keys import SEMANTICS, SPATIAL, ClusterKeys
-from semst._labels import empty_as_missing
+from semst._keys import CLUSTER, SEMANTICS, SPATIAL, ClusterKeys
 from semst._problems import Problems, counted, listed, unknown
 from semst._results import check_key, check_untaken
-from semst.tl._write import Places, earlier, is_clustering
+from semst.clustering._write import Places, earlier, is_clustering
 from semst.training._recipe import Partition, Preset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     from anndata import AnnData
     from numpy.typing import NDArray
+    from scipy import sparse
     from spatialdata import SpatialData
 
     from semst.nn import Convolution, Likelihood
 
-
-logger = logging.getLogger("semst")
-
-FEWEST_SPOTS = 10  # of a tissue, and of a slice: of fewer the mean of a gene says nothing
 _FEWEST_IN_DOMAIN = 3  # spots in the mean: smaller ones are no part of a tissue
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterOptions:
-    """The choices of :func:`semst.tl.cluster`, which documents them."""
+    """The choices of :func:`semst.tl.cluster`, which documents them, with its defaults."""
 
-    n_clusters: int | None
-    preset: Preset
-    semantics_key: str | None
-    layer: str | None
-    likelihood: Likelihood
-    convolution: Convolution
-    partition: Partition | None
-    refine: bool
-    n_top_genes: int
-    n_neighbors: int
-    epochs: int | None
-    device: str
-    random_state: int
-    spatial_key: str
-    coordinate_system: str | None
-    key_added: str
+    n_clusters: int | None = None
+    preset: Preset = "default"
+    semantics_key: str | None = SEMANTICS.base
+    layer: str | None = None
+    likelihood: Likelihood = "zinb"
+    convolution: Convolution = "gcn"
+    partition: Partition | None = None
+    refine: bool = False
+    n_top_genes: int = 3000
+    n_neighbors: int = 6
+    epochs: int | None = None
+    device: str = "auto"
+    random_state: int = 0
+    spatial_key: str = SPATIAL.coordinates
+    coordinate_system: str | None = None
     batch_key: str | None = None
     tiles_per_step: int | None = None
+    key_added: str = CLUSTER.base
 
     def check(self, problems: Problems) -> None:
         """Note every value that is not allowed."""
@@ -135,7 +128,7 @@ def check(
             f"{table.n_obs // _FEWEST_IN_DOMAIN}, which have {_FEWEST_IN_DOMAIN} spots each in the mean."
         )
     semantics = _semantics(table, options.semantics_key, problems)
-    _check_graph(table, problems, slices)
+    check_graph(table, problems, slices)
     if options.partition == "leiden":
         _check_leiden(problems)
     problems.raise_if_any()
@@ -207,78 +200,6 @@ def _semantics(table: AnnData, key: str | None, problems: Problems) -> NDArray[n
         )
         return None
     return read_matrix(table, "obsm", key, problems, way_out="; run `semst.pp.gene_semantics` again")
-
-
-def read_slices(table: AnnData, key: str | None, problems: Problems) -> NDArray[np.int64] | None:
-    """Read which slice each spot belongs to.
-
-    Parameters
-    ----------
-    table
-        With the key in ``obs``.
-    key
-        None where there is one slice.
-    problems
-        Collects: a missing key, spots without a slice, slices of fewer than 10 spots.
-
-    Returns
-    -------
-    ``(n_spots,)`` int64, numbered from 0 in the order of their first spots, so that names do not matter; None where
-    there is one slice, or where ``problems`` says why not.
-    """
-    if key is None:
-        return None
-    if key not in table.obs:
-        problems.missing(f"no obs[{key!r}], which `batch_key` names; obs has {listed(table.obs.columns)}.")
-        return None
-    column = empty_as_missing(table.obs[key])
-    unknown = np.flatnonzero(column.isna().to_numpy())
-    if unknown.size:
-        problems.add(
-            f"{counted(unknown.size, 'spot has', 'spots have')} no slice in obs[{key!r}] "
-            f"({listed(table.obs_names[unknown], limit=3)}); name their slice or remove them."
-        )
-        return None
-    codes, names = pd.factorize(column)
-    sizes = np.bincount(codes)
-    small = np.flatnonzero(sizes < FEWEST_SPOTS) if sizes.size > 1 else np.array([], dtype=np.int64)
-    if small.size:
-        few = f"{small.size} of {sizes.size} slices in obs[{key!r}] {'has' if small.size == 1 else 'have'}"
-        told = listed([f"{names[number]}: {sizes[number]}" for number in small], limit=3)
-        problems.add(
-            f"{few} fewer than {FEWEST_SPOTS} spots ({told}); leave them out, or name another key with `batch_key`."
-        )
-        return None
-    if sizes.size < 2:
-        logger.info("obs[%r] names one slice: it is run without batch_key.", key)
-        return None
-    numbers: NDArray[np.int64] = codes.astype(np.int64)
-    return numbers
-
-
-def _check_graph(table: AnnData, problems: Problems, slices: NDArray[np.int64] | None) -> None:
-    """Note a spatial graph without edges, which would leave every spot alone, or with edges between slices."""
-    graph = table.obsp.get(SPATIAL.connectivities)
-    if graph is not None and not _crosses(graph, np.arange(table.n_obs)).any():
-        problems.add(
-            f"obsp[{SPATIAL.connectivities!r}] has no edges between spots; make it again with squidpy, or delete it "
-            "and semst makes its own."
-        )
-    if graph is None or slices is None:
-        return
-    crossing = int(np.count_nonzero(_crosses(graph, slices)))
-    if crossing:
-        problems.add(
-            f"obsp[{SPATIAL.connectivities!r}] has {counted(crossing, 'edge', 'edges')} between slices; make it again "
-            "with squidpy and `library_key`, or delete it and semst makes its own."
-        )
-
-
-def _crosses(graph: Any, groups: NDArray[np.int64]) -> NDArray[np.bool_]:  # noqa: ANN401 (any sparse matrix)
-    """Tell of each entry of a graph whether it is an edge from one group of spots to another."""
-    edges = sparse.coo_matrix(graph)
-    crossing: NDArray[np.bool_] = (groups[edges.row] != groups[edges.col]) & (edges.data != 0)
-    return crossing
 
 
 def _check_leiden(problems: Problems) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from semst._keys import QueryKeys
 from semst._problems import counted, listed
-from semst.tl._asked_genes import one_gene, positions
+from semst.asking._asked_genes import one_gene, positions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,7 +60,7 @@ class Question:
 def read_questions(
     asked: Questions, gene_names: Sequence[str], problems: Problems, *, earlier: Iterable[str] | None = None
 ) -> list[Question]:
-    """Tell words from genes, which :mod:`semst.tl._asked_genes` finds in other spellings too.
+    """Tell words from genes, which :mod:`semst.asking._asked_genes` finds in other spellings too.
 
     Parameters
     ----------

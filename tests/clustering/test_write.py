@@ -12,8 +12,8 @@ import pytest
 import semst
 from semst._keys import ClusterKeys
 from semst._problems import InputError, Problems
-from semst.tl._checks import check_free
-from semst.tl._write import Places, earlier, forget, is_result
+from semst.clustering._checks import check_free
+from semst.clustering._write import Places, earlier, forget, is_result
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semst._problems import Problems
+from semst.asking._questions import Question, broad, read_questions, short_name, steep, weigh, weights_of_directions
 from semst.semantics._words import Glossary, WordSpace
-from semst.tl._questions import Question, broad, read_questions, short_name, steep, weigh, weights_of_directions
 
 GENES = ["MBP", "PLP1", "SNAP25", "SYT1"]
 

@@ -64,7 +64,7 @@ def differences(runs: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     runs
-        As :func:`semst.tl._control_arms.run_arms` gives them.
+        As :func:`semst.control._arms.run_arms` gives them.
 
     Returns
     -------
@@ -125,7 +125,7 @@ def verdict(runs: pd.DataFrame) -> tuple[Answer, str]:
     Parameters
     ----------
     runs
-        As :func:`semst.tl._control_arms.run_arms` gives them.
+        As :func:`semst.control._arms.run_arms` gives them.
 
     Returns
     -------

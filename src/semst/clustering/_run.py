@@ -12,18 +12,18 @@ from semst._inputs import find_table
 from semst._keys import IN_CLUSTER, SEMANTICS, ClusterKeys, ModulationKeys
 from semst._problems import Problems, listed
 from semst._results import Data, check_writable, target
+from semst._slices import side_by_side
+from semst.clustering._checks import ClusterOptions, check, check_free
+from semst.clustering._domains import find_domains
+from semst.clustering._found import Found, semantics_params
+from semst.clustering._modulation import facts as modulation_facts
+from semst.clustering._pooled import pooling_of
+from semst.clustering._same_run import check_alike, open_checkpoint
+from semst.clustering._write import write_domains
 from semst.pp._compute_semantics import SemanticsResult, compute_gene_semantics
 from semst.pp._gene_semantics import write_semantics
 from semst.pp._graphs import spatial_graph
 from semst.pp._semantics_options import SemanticsOptions
-from semst.pp._slices import side_by_side
-from semst.tl._checks import ClusterOptions, check, check_free
-from semst.tl._domains import find_domains
-from semst.tl._found import Found, semantics_params
-from semst.tl._modulation import facts as modulation_facts
-from semst.tl._pooled import pooling_of
-from semst.tl._same_run import check_alike, open_checkpoint
-from semst.tl._write import write_domains
 from semst.training._device import pick_device
 from semst.training._processes import join, share_out
 from semst.training._recipe import recipe_for
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     import torch
     from anndata import AnnData
 
-    from semst.tl._checks import Checked
-    from semst.tl._domains import Domains
+    from semst.clustering._checks import Checked
+    from semst.clustering._domains import Domains
     from semst.training._recipe import Recipe
     from semst.training._trained import Trained
 

@@ -12,14 +12,14 @@ from scipy import sparse
 from scipy.stats import spearmanr
 
 import semst
+from semst.clustering import _modulation
+from semst.clustering._modulation import Smoother, influence
+from semst.clustering._pooled import Pooled, pooling_of
 from semst.nn import Plan
 from semst.nn._modulation import Modulation
 from semst.nn._processes import ALONE
 from semst.pp._graphs import spatial_graph
 from semst.pp._pool import Pooling, pool
-from semst.tl import _modulation
-from semst.tl._modulation import Smoother, influence
-from semst.tl._pooled import Pooled, pooling_of
 from semst.training import _train_tiles, _train_whole, _workers
 from semst.training._modulated import Collected, InTiles
 from semst.training._recipe import DEFAULT, View

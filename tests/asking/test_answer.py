@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse, stats
 
-from semst.tl import _answer
-from semst.tl._answer import answer
-from semst.tl._relative import permuted, relative_expression
+from semst.asking import _answer
+from semst.asking._answer import answer
+from semst.asking._relative import permuted, relative_expression
 
 
 def tissue(n=60, g=45, *, seed=0, pattern=0.0):

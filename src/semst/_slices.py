@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from semst.pp._sample import chunks
+from semst._sample import chunks
 
 if TYPE_CHECKING:
     from collections.abc import Callable

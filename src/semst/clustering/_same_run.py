@@ -11,7 +11,7 @@ from torch import distributed
 
 from semst._problems import Problems
 from semst._provenance import versions
-from semst.pp._sample import is_large
+from semst._sample import is_large
 from semst.training._checkpoint import Checkpoint
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy import sparse
 
+    from semst.clustering._checks import ClusterOptions
     from semst.nn._processes import Processes
-    from semst.tl._checks import ClusterOptions
     from semst.training._sections import Tissue
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
+from semst._sample import is_large, sample
 from semst.pp._expression import moments
-from semst.pp._sample import is_large, sample
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

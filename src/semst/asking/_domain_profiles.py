@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse, stats
 
+from semst.asking._relative import like_expression
 from semst.pp._expression import moments, stabilise
-from semst.tl._relative import like_expression
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
