@@ -50,10 +50,8 @@ def told(caplog):
     return lines
 
 
-def of_slices(table, *, takes_batch_key=True, **options):
-    return lambda: warn_of_joined_slices(
-        table, np.asarray(table.obsm["spatial"]), where="cluster", takes_batch_key=takes_batch_key, **options
-    )
+def of_slices(table, **options):
+    return lambda: warn_of_joined_slices(table, np.asarray(table.obsm["spatial"]), where="cluster", **options)
 
 
 def test_slices_that_use_the_same_array_are_told_unless_batch_key_tells_them_apart(together, told):
@@ -98,9 +96,13 @@ def test_most_coordinates_twice_are_told(told):
     assert "400 of 400 spots have the very coordinates of another" in told(of_slices(twice))[0]
 
 
-def test_who_takes_no_batch_key_is_told_to_go_slice_by_slice(together, told):
-    lines = told(lambda: semst.tl.query(together.copy(), {"one": list(together.var_names[:3])}, n_permutations=19))
-    assert any(line.startswith("query: ") and "take them one by one" in line for line in lines)
+def test_who_asks_joined_slices_is_told_unless_batch_key_tells_them_apart(together, told):
+    def ask(**options):
+        asked = {"one": list(together.var_names[:3])}
+        return told(lambda: semst.tl.query(together.copy(), asked, n_permutations=19, **options))
+
+    assert any(line.startswith("query: ") and "as `batch_key`" in line for line in ask())
+    assert not any("slices" in line for line in ask(batch_key="slice"))
 
 
 def test_the_control_of_semantics_is_told_as_well(together, told):
@@ -108,7 +110,7 @@ def test_the_control_of_semantics_is_told_as_well(together, told):
     table.obs["in_tissue"] = np.r_[0, np.ones(table.n_obs - 1, dtype=int)]
     options = {"n_clusters": 2, "seeds": 2, "epochs": 1, "progress": False}
     lines = told(lambda: semst.tl.semantic_control(table, **options))
-    assert sum(line.startswith("semantic_control: ") and "take them one by one" in line for line in lines) == 1
+    assert sum(line.startswith("semantic_control: ") and "as `batch_key`" in line for line in lines) == 1
     assert sum(line.startswith("semantic_control: 1 spot does not lie in the tissue") for line in lines) == 1
 
 
@@ -117,7 +119,7 @@ def test_slices_that_domains_were_found_in_are_remembered(told):
     table = ad.concat(cells, label="slice", index_unique="-", merge="same")
     assert told(of_slices(table)) == []  # nothing tells them apart yet
     semst.tl.cluster(table, batch_key="slice", **QUICK)
-    way_out = "take them one by one, `adata[adata.obs['slice'] == name]`."
+    way_out = "pass 'slice' as `batch_key`."
     names = {"one": list(table.var_names[:3])}
     lines = told(lambda: semst.tl.query(table, names, n_permutations=19, smooth=True))
     assert [line for line in lines if line.startswith("query: domains were found with batch_key='slice'")]
@@ -125,6 +127,7 @@ def test_slices_that_domains_were_found_in_are_remembered(told):
     assert len(lines) == 1
     assert lines[0].startswith("score: ")
     assert lines[0].endswith(way_out)
+    assert told(lambda: semst.metrics.score(table, batch_key="slice")) == []
     apart = table[table.obs["slice"] == "a"]
     assert told(lambda: semst.metrics.score(apart)) == []
     table.obsm["spatial"][table.obs["slice"] == "b"] += 1e6

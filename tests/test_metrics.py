@@ -265,3 +265,51 @@ def test_experts_agree_with_themselves_and_are_smoother_than_chance(name, real_f
     shuffled = score(adata, key="shuffled", reference=None)
     assert scores["pas"] < 0.3 < 0.6 < shuffled["pas"]
     assert scores["chaos"] < shuffled["chaos"]
+
+
+# Several slices
+
+
+@pytest.fixture
+def two_slices():
+    """20 spots in a row in two halves, and 40 that alternate; both at the same places, the second in other units."""
+    first, second = np.column_stack([np.arange(20.0), np.zeros(20)]), np.column_stack([np.arange(40.0), np.zeros(40)])
+    table = AnnData(np.ones((60, 1), dtype=np.float32))
+    table.obsm["spatial"] = np.concatenate([first, 3 * second])
+    table.obs["slice"] = ["a"] * 20 + ["b"] * 40
+    table.obs["semst"] = ["1"] * 10 + ["2"] * 10 + ["1", "2"] * 20
+    return table
+
+
+def test_smoothness_of_slices_is_that_within_each_by_their_spots(two_slices):
+    found = score(two_slices, reference=None, batch_key="slice")
+    for name, measure in (("pas", pas), ("chaos", chaos)):
+        first, second = (
+            measure(part.obsm["spatial"], part.obs["semst"]) for part in (two_slices[:20], two_slices[20:])
+        )
+        assert found[name] == pytest.approx((20 * first + 40 * second) / 60)
+    assert found["pas"] != pytest.approx(score(two_slices, reference=None)["pas"])
+
+
+def test_spots_without_a_domain_have_no_weight(two_slices):
+    two_slices.obs["semst"] = two_slices.obs["semst"].where(np.arange(60) < 45)
+    found = score(two_slices, reference=None, batch_key="slice")
+    first, second = (pas(part.obsm["spatial"], part.obs["semst"]) for part in (two_slices[:20], two_slices[20:]))
+    assert found["pas"] == pytest.approx((20 * first + 25 * second) / 45)
+
+
+def test_slices_in_other_order_under_other_names_score_alike(two_slices):
+    order = np.random.default_rng(0).permutation(60)
+    shuffled = two_slices[order].copy()
+    shuffled.obs["slice"] = shuffled.obs["slice"].map({"a": "z", "b": "y"})
+    options = {"reference": None, "batch_key": "slice"}
+    assert score(shuffled, **options) == pytest.approx(score(two_slices, **options))
+
+
+def test_slices_that_cannot_be_scored_are_named_with_all_else(two_slices):
+    two_slices.obs["semst"] = two_slices.obs["semst"].where(np.arange(60) >= 12)
+    with pytest.raises(ValueError, match="1 of 2 slices has fewer than 11 spots with a domain in obs\\['semst'\\]"):
+        score(two_slices, reference=None, batch_key="slice")
+    with pytest.raises(KeyError, match="no obs\\['sample'\\], which `batch_key` names") as told:
+        score(two_slices, reference="experts", batch_key="sample")
+    assert "experts" in str(told.value)

@@ -231,3 +231,23 @@ def test_averaging_takes_noise_away_on_real_tissue(real_file):
     assert list(curve.index) == [0, 1, 2, 4]
     assert (curve.diff().dropna() < 0).all()
     assert curve[1] < 0.6 * curve[0]
+
+
+def test_rings_stay_within_slices():
+    """Two slices at the same places, with embeddings of their own: each keeps to its line while it is averaged."""
+    n = 20
+    lines = np.zeros((2 * n, 3))
+    lines[:, 0] = np.tile(np.arange(n), 2)
+    lines[n:, 1] = 10
+    adata = AnnData(np.ones((2 * n, 1), dtype=np.float32))
+    adata.obsm["spatial"] = np.tile(np.c_[np.arange(n), np.zeros(n)], (2, 1))
+    adata.obsm["gene_semantics"] = lines
+    adata.obs["slice"] = np.repeat(["a", "b"], n)
+    options = {"rings": [1, 2], "n_neighbors": 4, "n_components": 1}
+    assert semantic_drift(adata, batch_key="slice", **options).to_numpy().max() < 1e-7
+    assert semantic_drift(adata, **options).to_numpy().mean() > 1
+    with pytest.raises(KeyError, match="which `batch_key` names"):
+        semantic_drift(adata, batch_key="sample", **options)
+    adata.obsp["spatial_connectivities"] = chain(2 * n, closed=True)
+    with pytest.raises(ValueError, match="4 edges between slices"):
+        semantic_drift(adata, batch_key="slice", **options)

@@ -159,6 +159,7 @@ class SemSTAccessor:
         random_state: int = 0,
         cache_dir: str | os.PathLike[str] | None = None,
         spatial_key: str = SPATIAL.coordinates,
+        batch_key: str | None = None,
         key_added: str = QUERY.base,
     ) -> pd.DataFrame:
         """Ask the tissue in words where something is.
@@ -180,6 +181,7 @@ class SemSTAccessor:
             random_state=random_state,
             cache_dir=cache_dir,
             spatial_key=spatial_key,
+            batch_key=batch_key,
             key_added=key_added,
         )
 
@@ -196,6 +198,7 @@ class SemSTAccessor:
         layer: str | None = None,
         random_state: int = 0,
         cache_dir: str | os.PathLike[str] | None = None,
+        batch_key: str | None = None,
     ) -> pd.DataFrame:
         """Name each domain and give an account of it in standard terms.
 
@@ -215,6 +218,7 @@ class SemSTAccessor:
             layer=layer,
             random_state=random_state,
             cache_dir=cache_dir,
+            batch_key=batch_key,
         )
 
     def semantic_control(
@@ -233,6 +237,7 @@ class SemSTAccessor:
         random_state: int = 0,
         progress: bool = True,
         spatial_key: str = SPATIAL.coordinates,
+        batch_key: str | None = None,
         key_added: str = CONTROL.base,
         copy: bool = False,
     ) -> AnnData | None:
@@ -257,6 +262,7 @@ class SemSTAccessor:
             random_state=random_state,
             progress=progress,
             spatial_key=spatial_key,
+            batch_key=batch_key,
             key_added=key_added,
             copy=copy,
         )
@@ -342,10 +348,11 @@ class SemSTAccessor:
         *,
         key: str = CLUSTER.base,
         n_genes: int = 6,
-        image: bool | str | None = None,
+        image: bool | str | Mapping[str, bool | str | None] | None = None,
         size: float | None = None,
         cmap: str = "viridis",
         spatial_key: str = SPATIAL.coordinates,
+        batch_key: str | None = None,
         ax: Sequence[Axes] | None = None,
     ) -> list[Axes]:
         """Draw where, how strongly and by which genes meaning modulated the features.
@@ -362,6 +369,7 @@ class SemSTAccessor:
             size=size,
             cmap=cmap,
             spatial_key=spatial_key,
+            batch_key=batch_key,
             ax=ax,
         )
 

@@ -41,7 +41,7 @@ class _Slices(NamedTuple):
 
 
 def warn_of_joined_slices(
-    table: AnnData, coordinates: NDArray[np.float64], *, where: str, takes_batch_key: bool, by_graph: bool = True
+    table: AnnData, coordinates: NDArray[np.float64], *, where: str, by_graph: bool = True
 ) -> None:
     """Say where spots are about to be taken for one slice that look like several.
 
@@ -53,8 +53,6 @@ def warn_of_joined_slices(
         ``(n_spots, 2)``.
     where
         Name of the public function, without its module.
-    takes_batch_key
-        Whether that function could be told the slices; else they are to be taken one by one.
     by_graph
         Whether it asks the graph in ``obsp`` who lies beside whom, where there is one, and coordinates only else.
     """
@@ -63,22 +61,36 @@ def warn_of_joined_slices(
     found = _several_slices(table, coordinates)
     if found is None:
         return
-    if takes_batch_key:
-        column = "the column of obs that tells them apart" if found.key is None else repr(found.key)
-        way_out = f"pass {column} as `batch_key`"
-    else:
-        way_out = (
-            f"take them one by one, `adata[adata.obs[{'column' if found.key is None else repr(found.key)}] == name]`"
-        )
+    column = "the column of obs that tells them apart" if found.key is None else repr(found.key)
+    way_out = f"pass {column} as `batch_key`"
     logger.warning("%s: %s, so these seem to be several slices, joined as if one; %s.", where, found.reason, way_out)
+
+
+def warn_of_domains_of_slices(table: AnnData, key: str, *, where: str) -> None:
+    """Say where domains of several slices, found by :func:`semst.tl.cluster`, are looked at as those of one."""
+    batch_key = _batch_key_of(table.uns.get(key))
+    if batch_key is not None and table.obs.get(batch_key, pd.Series(dtype=str)).nunique() > 1:
+        logger.warning(
+            "%s: the domains obs[%r] were found with batch_key=%r; pass it here too, so that what tells slices apart "
+            "is not taken for what tells domains apart.",
+            where,
+            key,
+            batch_key,
+        )
+
+
+def _batch_key_of(stored: object) -> str | None:
+    """Key of slices that a clustering in ``uns`` was run with."""
+    params = stored.get(IN_CLUSTER.params) if isinstance(stored, Mapping) else None
+    key = params.get("batch_key") if isinstance(params, Mapping) else None
+    return key if isinstance(key, str) else None
 
 
 def _several_slices(table: AnnData, coordinates: NDArray[np.float64]) -> _Slices | None:
     """Look for slices that lie one upon the other; slices side by side are not joined."""
     for stored in table.uns.values():
-        params = stored.get(IN_CLUSTER.params) if isinstance(stored, Mapping) else None
-        key = params.get("batch_key") if isinstance(params, Mapping) else None
-        if isinstance(key, str) and key in table.obs and _overlap(coordinates, table.obs[key]):
+        key = _batch_key_of(stored)
+        if key is not None and key in table.obs and _overlap(coordinates, table.obs[key]):
             return _Slices(f"domains were found with batch_key={key!r}, and the coordinates of its slices overlap", key)
     attributes = table.uns.get(SPATIAL.attributes)
     key = attributes.get("region_key") if isinstance(attributes, Mapping) else None

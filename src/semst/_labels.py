@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
+
 if TYPE_CHECKING:
-    import pandas as pd
+    from numpy.typing import ArrayLike, NDArray
 
 
 def empty_as_missing(labels: pd.Series) -> pd.Series:
@@ -28,3 +31,14 @@ def empty_as_missing(labels: pd.Series) -> pd.Series:
     """
     empty = (labels == "").fillna(value=False).to_numpy(dtype=bool)
     return labels.mask(empty) if empty.any() else labels
+
+
+def numbered(labels: ArrayLike) -> NDArray[np.int64]:
+    """Number the categories of labels ``(n,)``, int64; -1 where there is none."""
+    if isinstance(labels, pd.Series | pd.Categorical | pd.Index):
+        values = pd.Series(labels)
+    elif isinstance(labels, np.ndarray):
+        values = pd.Series(labels.ravel())
+    else:
+        values = pd.Series(list(labels), dtype=object)  # type: ignore[arg-type]
+    return np.asarray(pd.factorize(empty_as_missing(values))[0], dtype=np.int64)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from semst._batch_key import check_graph, read_slices
 from semst._doubts import warn_of_joined_slices
 from semst._inputs import find_table, is_spatialdata, read_coordinates, read_matrix
 from semst._keys import SEMANTICS, SPATIAL
@@ -37,6 +38,7 @@ def semantic_drift(
     table_key: str | None = None,
     spatial_key: str = SPATIAL.coordinates,
     coordinate_system: str | None = None,
+    batch_key: str | None = None,
 ) -> pd.DataFrame:
     r"""Measure how far averaging over spatial neighbours takes embeddings off their local principal subspace.
 
@@ -62,6 +64,9 @@ def semantic_drift(
         Key of ``obsm`` with the coordinates.
     coordinate_system
         Coordinate system of a SpatialData; the default is ``"global"``, or the only one there is.
+    batch_key
+        Key of ``obs`` that says which slice a spot belongs to, as :func:`semst.tl.cluster` takes it: rings stay within
+        a slice, while nearest embeddings may lie in any. The default takes all spots for one slice.
 
     Returns
     -------
@@ -76,7 +81,8 @@ def semantic_drift(
     KeyError
         If the embeddings or the coordinates are not there.
     ValueError
-        If the embeddings are no finite matrix, the coordinates are not finite, or a number is out of its range.
+        If the embeddings are no finite matrix, the coordinates are not finite, a number is out of its range, or a spot
+        has no slice.
 
     Notes
     -----
@@ -124,14 +130,19 @@ def semantic_drift(
     embeddings = _read_embeddings(table, key, problems, name=name)
     steps = _check_rings(rings, problems)
     _check_numbers(embeddings, problems, n_neighbors=n_neighbors, n_components=n_components, random_state=random_state)
-    coordinates = read_coordinates(data, table, problems, spatial_key=spatial_key, coordinate_system=coordinate_system)
+    slices = read_slices(table, batch_key, problems)
+    coordinates = read_coordinates(
+        data, table, problems, spatial_key=spatial_key, coordinate_system=coordinate_system, slices=slices
+    )
+    check_graph(table, problems, slices)
     problems.raise_if_any()
     assert embeddings is not None  # for the type checker: a missing one is a problem, raised above
     assert coordinates is not None
-    warn_of_joined_slices(table, coordinates, where="semantic_drift", takes_batch_key=False)
+    if batch_key is None:
+        warn_of_joined_slices(table, coordinates, where="semantic_drift")
     from semst.pp._graphs import spatial_graph
 
-    averaged = dict(_averages(embeddings, spatial_graph(table, coordinates), max(steps)))
+    averaged = dict(_averages(embeddings, spatial_graph(table, coordinates, slices=slices), max(steps)))
     nearest = _nearest(embeddings, n_neighbors, random_state=random_state)
     drift = np.empty((len(embeddings), len(steps)))
     size = max(1, _NUMBERS_IN_MEMORY // (n_neighbors * embeddings.shape[1]))

@@ -224,3 +224,48 @@ def test_a_rare_domain_of_large_tissue_is_seen(monkeypatch):
         effect, p = against_spots(found, weights, random_state=seed)
         assert effect[0, 0] > 1
         assert p[0, 0] < 0.01
+
+
+# Several slices
+
+
+def in_two_slices(*, effect=1.0):
+    """The tissue, of which every fifth spot lies in a slice where twenty genes are read four times as often."""
+    counts, codes = tissue(n=120, effect=effect)
+    slices = (np.arange(120) % 5 == 0).astype(np.int64)
+    counts[np.ix_(slices == 1, np.arange(10, 30))] *= 4
+    return counts, codes, slices
+
+
+def test_differences_within_slices_worked_out_by_hand():
+    counts, codes, slices = in_two_slices()
+    found = profiles(sparse.csr_matrix(counts), codes, slices)
+    z = np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4)
+    for each in (0, 1):
+        z[slices == each] -= z[slices == each].mean(axis=0)
+    z /= z.std(axis=0)
+    for domain in range(3):
+        outside = (codes != domain) & (codes >= 0)
+        expected = z[codes == domain].mean(axis=0) - z[outside].mean(axis=0)
+        for genes in found.bins:
+            expected[genes] -= expected[genes].mean()
+        np.testing.assert_allclose(found.differences[domain], expected, atol=2e-3)
+    weights = terms(found)
+    scores = z @ weights
+    effect, p = against_spots(found, weights, random_state=0)
+    inside, outside = scores[codes == 1], scores[(codes != 1) & (codes >= 0)]
+    spread = np.sqrt((inside.var(axis=0, ddof=1) + outside.var(axis=0, ddof=1)) / 2)
+    np.testing.assert_allclose(effect[1], (inside.mean(axis=0) - outside.mean(axis=0)) / spread, rtol=2e-3)
+    told = stats.ttest_ind(inside, outside, equal_var=False, alternative="greater").pvalue
+    np.testing.assert_allclose(p[1], told, rtol=2e-2)
+
+
+def test_domains_that_only_tell_slices_apart_differ_in_nothing():
+    counts, _, slices = in_two_slices()
+    joined = profiles(sparse.csr_matrix(counts), slices)
+    apart = profiles(sparse.csr_matrix(counts), slices, slices)
+    assert np.abs(joined.differences).max() > 1
+    assert np.abs(apart.differences).max() < 1e-5
+    effect, p = against_spots(apart, terms(apart), random_state=0)
+    assert np.abs(effect).max() < 1e-4
+    assert p.min() > 0.4

@@ -218,3 +218,46 @@ def test_centred_weights(shape):
         moved = weights[genes] - centred[genes]
         np.testing.assert_allclose(moved - moved[0], 0, atol=1e-12)
     np.testing.assert_allclose(expression.centre(centred), centred, atol=1e-12)
+
+
+# Several slices
+
+
+def within(counts, slices, bins):
+    """As ``by_hand``, each slice by its own means and all by the deviation that is left; no neighbours."""
+    logged = np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4).astype(np.float64)
+    for each in np.unique(slices):
+        logged[slices == each] -= logged[slices == each].mean(axis=0)
+    found = np.zeros_like(logged)
+    for genes in bins:
+        z = logged[:, genes] / logged[:, genes].std(axis=0)
+        found[:, genes] = z - z.mean(axis=1, keepdims=True)
+    return found
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+def test_slices_are_standardised_each_by_its_own_means(monkeypatch, sampled):
+    if sampled:
+        monkeypatch.setattr(relative, "_SPOTS", 40)
+    counts, slices = counts_of(60, 10), np.repeat([1, 0, 2], [15, 25, 20])
+    counts[slices == 2, :4] *= 3  # what a batch does
+    found = relative_expression(sparse.csr_matrix(counts), None, random_state=0, slices=slices)
+    expected = within(counts, slices, found.bins)
+    assert np.linalg.norm(dense(found) - expected) < 0.01 * np.linalg.norm(expected)
+    for each in range(3):
+        np.testing.assert_allclose(found.scores[slices == each].mean(axis=0), 0, atol=1e-5)
+
+
+def test_means_are_taken_away_before_or_after_averaging_over_neighbours(monkeypatch):
+    counts, slices = counts_of(60, 10), np.repeat([0, 1], 30)
+    graph = sparse.block_diag([path(30), path(30)]).tocsr()
+    whole = relative_expression(sparse.csr_matrix(counts), graph, random_state=0, slices=slices)
+    monkeypatch.setattr(relative, "_SPOTS", 45)
+    sampled = relative_expression(sparse.csr_matrix(counts), graph, random_state=0, slices=slices)
+    np.testing.assert_allclose(dense(sampled), dense(whole), atol=5e-4)
+
+
+def test_one_slice_is_no_slice():
+    counts = sparse.csr_matrix(counts_of())
+    one = relative_expression(counts, path(30), random_state=0, slices=np.zeros(30, dtype=np.int64))
+    np.testing.assert_allclose(dense(one), dense(relative_expression(counts, path(30), random_state=0)), atol=1e-4)

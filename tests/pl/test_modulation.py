@@ -230,3 +230,30 @@ def test_what_is_missing_is_said_with_the_limit_of_the_training(adata):
     limit = f"{_MODULATED:,}".replace(",", " ")
     with pytest.raises(KeyError, match=f"more than {limit} spots.*this table has {adata.n_obs}"):
         semst.pl.modulation(bare)
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_each_slice_has_both_maps_on_one_scale(adata, given):
+    adata.obs["slice"] = np.where(np.arange(144) < 60, "s2", "s10")
+    ax = plt.subplots(2, 3)[1].ravel() if given else None
+    axes = semst.pl.modulation(adata, batch_key="slice", ax=ax)
+    titles = ["factor: size of α, s2", "factor: size of α, s10", "shift: size of β, s2", "shift: size of β, s10"]
+    assert [panel.get_title() for panel in axes] == [*titles, "by domain", "genes behind it"]
+    for number, (panel, piece) in enumerate(zip(axes[:4], ["s2", "s10"] * 2, strict=True)):
+        key = ["semst_alpha", "semst_beta"][number // 2]
+        (circles,) = [each for each in panel.collections if each.get_gid() == "values"]
+        part = adata[adata.obs["slice"] == piece]
+        np.testing.assert_allclose(circles.get_array(), part.obs[key])
+        np.testing.assert_allclose(circles.get_offsets(), part.obsm["spatial"])
+        assert circles.get_clim() == pytest.approx((0, adata.obs[key].quantile(0.99)))
+    if not given:
+        places = [(each.get_subplotspec().rowspan.start, each.get_subplotspec().colspan.start) for each in axes]
+        assert places == [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (0, 3)]
+
+
+def test_slices_that_are_missing_and_too_few_axes_are_told_together(adata):
+    adata.obs["slice"] = "one"
+    with pytest.raises(ValueError, match="`ax` must hold 4 Axes, got 1"):
+        semst.pl.modulation(adata, batch_key="slice", ax=[plt.figure().add_subplot()])
+    with pytest.raises(KeyError, match="no obs\\['sample'\\], which `batch_key` names"):
+        semst.pl.modulation(adata, batch_key="sample")

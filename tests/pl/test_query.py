@@ -304,3 +304,59 @@ def test_what_is_asked_is_drawn():
         expected = genes.loc[genes["query"] == name, "gene"][:3]
         assert texts_of(ax)["genes"].replace("\n", " ") == ", ".join(expected)
         assert f"p = {adata.uns['query'][name]['p_value']:.2g}" in texts_of(ax)["verdict"]
+
+
+# Several slices
+
+
+@pytest.fixture
+def two(asked):
+    """The upper and the lower half, at the same places."""
+    upper = asked.obsm["spatial"][:, 1] < np.median(asked.obsm["spatial"][:, 1])
+    asked.obs["slice"] = np.where(upper, "s10", "s2")
+    asked.obsm["spatial"][upper] += asked.obsm["spatial"][~upper].min(axis=0) - asked.obsm["spatial"][upper].min(axis=0)
+    return asked
+
+
+def test_each_query_has_a_row_with_a_map_for_each_slice(two):
+    axes = semst.pl.query(two, names=["myelin_sheath", "lunch"], batch_key="slice")
+    places = [(ax.get_subplotspec().rowspan.start, ax.get_subplotspec().colspan.start) for ax in axes]
+    assert places == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert [texts_of(ax)["slice"] for ax in axes] == ["s2", "s10", "s2", "s10"]
+    assert [bool(ax.get_title()) for ax in axes] == [True, False, True, False]
+    assert "genes" not in texts_of(axes[1])
+    for ax, name, piece in zip(axes, ["myelin_sheath"] * 2 + ["lunch"] * 2, ["s2", "s10"] * 2, strict=True):
+        part = two[two.obs["slice"] == piece]
+        np.testing.assert_allclose(spots_of(ax).get_offsets(), part.obsm["spatial"])
+        np.testing.assert_allclose(spots_of(ax).get_array(), part.obs[f"query_{name}"])
+    assert len({spots_of(ax).get_clim() for ax in axes}) == 1
+
+
+def test_the_words_stand_above_the_slice_and_nothing_overlaps(two):
+    axes = semst.pl.query(two, names="myelin_sheath", batch_key="slice")
+    figure = axes[0].figure
+    figure.canvas.draw()
+    texts = {text.get_gid(): text for text in axes[0].texts if text.get_text()}
+    lowest_first = [texts[gid] for gid in ("slice", "genes")] + [axes[0].title]
+    extents = [each.get_window_extent() for each in lowest_first]
+    assert all(low.y1 <= high.y0 + 1 for low, high in zip(extents, extents[1:], strict=False))
+    assert extents[0].y0 >= axes[0].get_window_extent().y1
+    assert extents[-1].y1 <= figure.bbox.y1
+
+
+def test_one_slice_by_name_is_drawn_like_any(two):
+    two.obs["slice"] = "only"
+    axes = semst.pl.query(two, batch_key="slice")
+    assert [texts_of(ax)["slice"] for ax in axes] == ["only"] * 3
+    assert all(ax.get_title() for ax in axes)
+
+
+def test_axes_are_asked_for_each_query_and_slice(two):
+    _, given = plt.subplots(2, 2)
+    assert semst.pl.query(two, names=["lunch", "my_set"], batch_key="slice", ax=given.ravel())[3] is given[1, 1]
+    with pytest.raises(ValueError, match="`ax` has 2 Axes for 4 panels, one for each query and slice"):
+        semst.pl.query(two, names=["lunch", "my_set"], batch_key="slice", ax=given[0])
+    with pytest.raises(KeyError, match="which `batch_key` names"):
+        semst.pl.query(two, batch_key="sample")
+    with pytest.raises(ValueError, match="is a mapping from slice to image"):
+        semst.pl.query(two, image={"s2": False})

@@ -642,3 +642,36 @@ def _assert_same(adata, before, *, but=None):
     for name in ("obsm", "varm"):
         for key in getattr(before, name):
             np.testing.assert_array_equal(getattr(adata, name)[key], getattr(before, name)[key])
+
+
+# Several slices
+
+
+def test_what_tells_slices_apart_names_no_domain(tissue, caplog):
+    """The second piece is stained for myelin, as it were: its genes are read four times as often everywhere."""
+    more = tissue.copy()
+    more.X = more.X.multiply(np.where(more.var_names.isin(MYELIN), 4, 1)).tocsr()
+    joined = ad.concat({"a": tissue, "b": more}, label="slice", index_unique="-", merge="same")
+    joined.varm[KEY], joined.uns[KEY] = tissue.varm[KEY], tissue.uns[KEY]
+    # Of the second slice most spots belong to the domain of synapses, which therefore looks like myelin.
+    kept = (joined.obs["slice"] == "a") | (joined.obs["half"] == "second") | (np.arange(400) % 4 == 0)
+    joined = joined[kept].copy()
+    without = describe(joined, key="half")
+    within = describe(joined, key="half", batch_key="slice")
+    assert joined.uns["half_description"]["params"]["batch_key"] == "slice"
+
+    def effect(terms, domain):
+        told = terms[(terms["domain"] == domain) & terms["term"].str.contains("myelin|oligodendrocyte")]
+        return told["effect"].max()
+
+    assert effect(within, "first") > effect(without, "first")
+    assert not effect(within, "second") > 0
+    assert "batch_key" not in caplog.text
+    joined.uns["half"] = {"params": {"batch_key": "slice"}}
+    describe(joined, key="half")
+    assert "the domains obs['half'] were found with batch_key='slice'; pass it here too" in caplog.text
+
+
+def test_slices_that_are_missing_are_told_with_all_else(tissue):
+    with pytest.raises(ValueError, match=r"(?s)fdr must lie.*no obs\['sample'\], which `batch_key` names"):
+        describe(tissue, key="half", batch_key="sample", fdr=2)

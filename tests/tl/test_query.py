@@ -729,3 +729,47 @@ def _assert_same(adata, before, *, but=None):
     for name in ("obsm", "varm"):
         for key in getattr(before, name):
             np.testing.assert_array_equal(getattr(adata, name)[key], getattr(before, name)[key])
+
+
+# Several slices
+
+
+@pytest.fixture(scope="module")
+def slices(tissue) -> ad.AnnData:
+    """Two pieces of tissue at the same places; in the second the genes of myelin are read three times as often."""
+    other = semst.datasets.simulated(n_spots=400, n_genes=300, n_domains=3, random_state=2, progress=False)
+    more = np.where(other.var_names.isin(["MBP", "PLP1", "MOBP", "CNP"]), 3, 1)
+    other.X = other.X.multiply(more).tocsr()
+    pieces = {"a": tissue[:, other.var_names], "b": other}
+    joined = ad.concat(pieces, label="slice", index_unique="-", merge="same")
+    semst.pp.gene_semantics(joined)
+    return joined
+
+
+def test_slices_are_asked_each_by_its_own_means(slices):
+    table = slices.copy()
+    query(table, {"myelin": ["MBP", "PLP1", "MOBP", "CNP"]}, batch_key="slice", **FEW)
+    by_slice = pd.Series(scores(table, "myelin")).groupby(table.obs["slice"].to_numpy()).mean()
+    query(table, {"myelin": ["MBP", "PLP1", "MOBP", "CNP"]}, **FEW)
+    joined = pd.Series(scores(table, "myelin")).groupby(table.obs["slice"].to_numpy()).mean()
+    assert abs(by_slice["b"] - by_slice["a"]) < 0.01 < 0.2 < joined["b"] - joined["a"]
+
+
+def test_nothing_is_averaged_over_slices(slices):
+    """Where a slice lies is its own affair, so slices at the same places and far apart are answered alike."""
+    near, far = slices.copy(), slices.copy()
+    far.obsm["spatial"] = far.obsm["spatial"] + 1e5 * (far.obs["slice"] == "b").to_numpy()[:, None]
+    for table in (near, far):
+        query(table, MYELIN, batch_key="slice", **FEW)
+    np.testing.assert_array_equal(scores(near), scores(far))
+    assert near.uns["query"][NAME]["params"]["batch_key"] == "slice"
+
+
+def test_slices_that_are_missing_or_joined_by_the_graph_are_refused(slices):
+    table = slices.copy()
+    with pytest.raises(KeyError, match=r"no obs\['sample'\], which `batch_key` names"):
+        query(table, MYELIN, batch_key="sample")
+    table.obsp["spatial_connectivities"] = spatial_graph(slices, np.random.default_rng(0).random((800, 2)))
+    with pytest.raises(ValueError, match="edges between slices"):
+        query(table, MYELIN, batch_key="slice")
+    assert "query" not in table.uns

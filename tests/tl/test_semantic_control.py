@@ -573,3 +573,49 @@ def test_it_can_be_run_again(controlled, seen):
     adata = controlled.copy()
     semantic_control(adata, **FEW)
     assert "runs" in adata.uns["semantic_control"]
+
+
+# Several slices
+
+
+@pytest.fixture(scope="module")
+def slices(tissue) -> ad.AnnData:
+    """The tissue twice, at the same places; the second time some genes are read three times as often."""
+    read_more = tissue.copy()
+    read_more.X = read_more.X.multiply(np.where(np.arange(200) < 40, 3, 1)).tocsr()
+    return ad.concat({"a": tissue, "b": read_more}, label="slice", index_unique="-", merge="same", uns_merge="first")
+
+
+def test_slices_are_connected_trained_and_judged_apart(slices, seen):
+    found = semantic_control(slices, batch_key="slice", labels="ground_truth", copy=True, **FEW).uns[KEY]
+    assert found["params"]["batch_key"] == "slice"
+    for _, tissue in seen:
+        np.testing.assert_array_equal(tissue.slices, np.repeat([0, 1], 400))
+        assert tissue.graph[:400, 400:].nnz == 0
+        assert np.ptp(tissue.places[:, 0]) > 1.9 * np.ptp(tissue.places[:400, 0])  # side by side
+    assert len(found["runs"]) == 6
+
+
+def test_domains_that_only_tell_slices_apart_explain_nothing_unseen():
+    rng = np.random.default_rng(0)
+    shares = np.array([[0.7, 0.1, 0.1, 0.1], [0.1, 0.1, 0.1, 0.7]])
+    of = np.repeat([0, 1], 100)
+    training, unseen = (sparse.csr_matrix(rng.poisson(50 * shares[of]).astype(np.float32)) for _ in range(2))
+    assert explained_unseen(of, training, unseen) > 0.2
+    assert abs(explained_unseen(of, training, unseen, of)) < 0.01
+    halves = np.tile([0, 1], 100)  # of each slice
+    assert explained_unseen(halves, training, unseen, of) == pytest.approx(0, abs=0.01)
+
+
+def test_one_slice_is_judged_as_no_slice():
+    rng = np.random.default_rng(0)
+    training, unseen = (sparse.csr_matrix(rng.poisson(3, (40, 6)).astype(np.float32)) for _ in range(2))
+    labels = rng.integers(3, size=40)
+    alone = explained_unseen(labels, training, unseen, np.zeros(40, dtype=np.int64))
+    assert alone == pytest.approx(explained_unseen(labels, training, unseen), abs=1e-12)
+
+
+def test_a_slice_too_small_for_coherence_is_refused(slices):
+    few = slices[:410].copy()
+    with pytest.raises(ValueError, match="at least 11 spots are needed in each slice .*, got 10"):
+        semantic_control(few, batch_key="slice", **FEW)

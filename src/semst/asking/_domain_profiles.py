@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse, stats
 
+from semst._slices import slice_means, slice_sums
 from semst.asking._relative import like_expression
 from semst.pp._expression import moments, stabilise
 
@@ -35,30 +36,42 @@ class Profiles:
         ``(n, g)`` CSR: logarithmic expression, each gene divided by its standard deviation.
     codes
         ``(n,)``: domain of each spot, -1 for none.
+    slices, means
+        ``(n,)`` number of each spot's slice, and of each slice what its spots are held against, ``(s, g)`` float64 in
+        the unit of ``values``: its own means; None where there is one slice, which needs none.
     """
 
     differences: NDArray[np.float64]
     bins: tuple[NDArray[np.int64], ...]
     values: sparse.csr_matrix
     codes: NDArray[np.int64]
+    slices: NDArray[np.int64] | None = None
+    means: NDArray[np.float64] | None = None
 
 
-def profiles(counts: sparse.csr_matrix, codes: NDArray[np.int64]) -> Profiles:
-    """Compare domains, numbered from 0 in ``codes`` ``(n,)`` (-1: none), by raw counts ``(n, g)``."""
+def profiles(counts: sparse.csr_matrix, codes: NDArray[np.int64], slices: NDArray[np.int64] | None = None) -> Profiles:
+    """Compare domains, numbered from 0 in ``codes`` ``(n,)`` (-1: none), by raw counts ``(n, g)``.
+
+    With ``slices`` ``(n,)`` expression is taken relative to the mean of the spot's own slice.
+    """
     values: Any = stabilise(counts, "log10k")
-    mean, deviation = moments(values)
+    mean, deviation = moments(values, slices)
     bins = like_expression(mean, deviation > 0)
     values = sparse.csr_matrix(values @ sparse.diags(1 / np.where(deviation > 0, deviation, 1)), dtype=np.float32)
     inside = np.flatnonzero(codes >= 0)
     members = sparse.csr_matrix((np.ones(inside.size), (codes[inside], inside)), shape=(codes.max() + 1, codes.size))
     size = np.asarray(members.sum(axis=1))
     sums = np.asarray((members @ values).todense(), dtype=np.float64)
+    means = None
+    if slices is not None:
+        means = slice_means(values, slices)
+        sums -= slice_sums(members.T, slices).T @ means
     others = (sums.sum(axis=0) - sums) / (size.sum() - size)
     differences = sums / size - others
     centred = np.zeros_like(differences)
     for genes in bins:
         centred[:, genes] = differences[:, genes] - differences[:, genes].mean(axis=1, keepdims=True)
-    return Profiles(centred, bins, values, codes)
+    return Profiles(centred, bins, values, codes, slices, means)
 
 
 def centre(weights: NDArray[np.float64], bins: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
@@ -138,6 +151,8 @@ def against_spots(
     """
     spots, drawn = _some_spots(found.codes, np.random.default_rng(random_state))
     scores = np.asarray(found.values[spots] @ weights)
+    if found.slices is not None and found.means is not None:
+        scores -= (found.means @ weights)[found.slices[spots]]
     codes = found.codes[spots]
     effect, p = (
         np.zeros((len(found.differences), weights.shape[1])),

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from semst._sample import is_large, sample
+from semst._slices import slice_means
 from semst.pp._expression import moments
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class RelativeExpression:
 
     with :math:`\bar z` the standardised logarithmic expression, averaged over a spot and its neighbours, and
     :math:`b(g)` the genes of like mean expression. Taking their mean away takes away what a spot shows of all genes
-    alike: how deep it was sequenced.
+    alike: how deep it was sequenced. Of several slices each is standardised by its own means, so that what tells slices
+    apart is taken away too.
 
     Parameters
     ----------
@@ -60,7 +62,7 @@ class RelativeExpression:
         return centred
 
     def covariance(self) -> NDArray[np.float64]:
-        """Covariance of the components over spots, ``(d, d)``; the mean of each is 0."""
+        """Covariance of the components over spots, ``(d, d)``; the mean of each is 0, in every slice."""
         scores = self.scores.astype(np.float64)
         covariance: NDArray[np.float64] = scores.T @ scores / len(scores)
         return covariance
@@ -71,6 +73,7 @@ def relative_expression(
     graph: sparse.csr_matrix | None,
     *,
     random_state: int,
+    slices: NDArray[np.int64] | None = None,
 ) -> RelativeExpression:
     """Compute it in memory and time linear in the spots.
 
@@ -82,32 +85,45 @@ def relative_expression(
         ``(n, n)`` CSR of ones without self loops; None leaves each spot alone.
     random_state
         Seed of the choice of spots that components are learnt from, and of the decomposition.
+    slices
+        ``(n,)`` number of each spot's slice, from 0; the default takes all for one. No edge of the graph leads from one
+        to another.
     """
     from sklearn.utils.extmath import randomized_svd
 
     values: Any = _logarithms(counts)
     n = values.shape[0]
-    mean, deviation = moments(values[sample(n, random_state)] if is_large(n) else values)
+    some = sample(n, random_state) if is_large(n) else np.arange(n)
+    mean, deviation = moments(values[some] if is_large(n) else values, None if slices is None else slices[some])
     bins = like_expression(mean, deviation > 0)
     generator = np.random.default_rng(random_state)
     learnt_from = np.arange(n) if n <= _SPOTS else np.sort(generator.choice(n, _SPOTS, replace=False))
     genes = np.concatenate(bins)
-    expression = _Standardised(values, genes, mean[genes], deviation[genes], graph)
+    means = mean[None] if slices is None else slice_means(values, slices)
+    slices = np.zeros(n, dtype=np.int64) if slices is None else slices
+    expression = _Standardised(values, genes, means[:, genes], deviation[genes], slices, graph)
     seen = expression.rows(learnt_from)
     start = 0
     for group in bins:
         columns = slice(start, start + group.size)
         seen[:, columns] -= seen[:, columns].mean(axis=1, keepdims=True)
         start += group.size
-    seen -= seen.mean(axis=0)
+    _centre(seen, slices[learnt_from])
     d = max(min(_COMPONENTS, min(seen.shape) - 1), 1)
     _, _, found = randomized_svd(seen, d, n_iter=_ROUNDS, random_state=random_state)
     loadings = np.zeros((len(found), counts.shape[1]), dtype=np.float32)
     loadings[:, genes] = found
     # Loadings are centred in each bin, because what was seen is, and so their products with it are as well.
     scores = seen @ found.T if learnt_from.size == n else expression.times(found.T)
-    scores -= scores.mean(axis=0, dtype=np.float64).astype(np.float32)
+    _centre(scores, slices)
     return RelativeExpression(scores, loadings, bins)
+
+
+def _centre(values: NDArray[np.float32], slices: NDArray[np.int64]) -> None:
+    """Subtract from each row the mean of its slice, in place."""
+    for each in np.unique(slices):
+        rows = slices == each
+        values[rows] -= values[rows].mean(axis=0, dtype=np.float64).astype(np.float32)
 
 
 def like_expression(mean: NDArray[np.float64], usable: NDArray[np.bool_]) -> tuple[NDArray[np.int64], ...]:
@@ -142,8 +158,9 @@ class _Standardised:
 
     values: sparse.csr_matrix
     genes: NDArray[np.int64]
-    mean: NDArray[np.float64]
+    means: NDArray[np.float64]  # of each slice, (s, g)
     deviation: NDArray[np.float64]
+    slices: NDArray[np.int64]
     graph: sparse.csr_matrix | None
 
     def rows(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -151,7 +168,9 @@ class _Standardised:
             dense = self._around(rows) @ self.values.toarray()[:, self.genes]
         else:
             dense = (self._around(rows) @ self.values).toarray()[:, self.genes]
-        dense -= self.mean.astype(np.float32)
+        # No neighbour lies in another slice, so that it is no matter whether means are taken away before or after.
+        for each in np.unique(self.slices[rows]):
+            dense[self.slices[rows] == each] -= self.means[each].astype(np.float32)
         dense /= self.deviation.astype(np.float32)
         return np.asarray(dense, dtype=np.float32)
 
@@ -162,7 +181,7 @@ class _Standardised:
         everywhere = np.zeros((self.values.shape[1], scaled.shape[1]), dtype=np.float32)
         everywhere[self.genes] = scaled
         product: Any = self.values @ everywhere
-        product -= (self.mean @ scaled).astype(np.float32)
+        product -= (self.means @ scaled).astype(np.float32)[self.slices]
         return np.asarray(self._around(np.arange(len(product))) @ product, dtype=np.float32)
 
     def _around(self, rows: NDArray[np.int64]) -> Any:  # noqa: ANN401 (sparse arithmetic is untyped)

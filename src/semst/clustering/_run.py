@@ -129,7 +129,7 @@ def _warn_of_doubts(table: AnnData, checked: Checked, options: ClusterOptions) -
     warn_of_bare_glass(table, where=where)
     warn_of_control_probes(table, where=where)
     if options.batch_key is None:
-        warn_of_joined_slices(table, checked.coordinates, where=where, takes_batch_key=True)
+        warn_of_joined_slices(table, checked.coordinates, where=where)
 
 
 def _missing_semantics(table: AnnData, options: ClusterOptions) -> SemanticsResult | None:

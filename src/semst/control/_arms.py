@@ -11,7 +11,9 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from semst.metrics import agreement, chaos, pas
+from semst._slices import side_by_side, slice_sums
+from semst._smoothness import smoothness
+from semst.metrics import agreement
 from semst.partitions._majority import majority
 from semst.partitions._members import members
 from semst.partitions._select import Bench, choose
@@ -55,6 +57,8 @@ class Setting:
         ``(n,)`` experts' labels, only for scoring; None where there are none.
     recipe, n_clusters, n_top_genes, held_out, device
         As in :func:`semst.tl.semantic_control`.
+    slices
+        ``(n,)`` number of each spot's slice, from 0; None where there is one.
     """
 
     counts: sparse.csr_matrix
@@ -67,6 +71,7 @@ class Setting:
     n_top_genes: int
     held_out: float
     device: torch.device
+    slices: NDArray[np.int64] | None = None
 
 
 def run_arms(setting: Setting, seeds: Sequence[int], *, progress: bool) -> pd.DataFrame:
@@ -76,21 +81,24 @@ def run_arms(setting: Setting, seeds: Sequence[int], *, progress: bool) -> pd.Da
     -------
     A row for each run, arm by arm; columns as :func:`semst.tl.semantic_control` documents them.
     """
-    around = widen(widen(setting.graph))
+    around, slices = widen(widen(setting.graph)), setting.slices
+    places = setting.coordinates if slices is None else side_by_side(setting.coordinates, slices)
     rows, partitions = [], []
     with tqdm(total=len(ARMS) * len(seeds), desc="semantic control", unit="run", disable=not progress) as bar:
         for seed in seeds:
             training, unseen = deal(
                 setting.counts, setting.held_out, generator=np.random.default_rng(_MOLECULES + seed)
             )
-            genes = choose_genes(training, setting.graph, setting.recipe, n_top_genes=setting.n_top_genes)
+            genes = choose_genes(
+                training, setting.graph, setting.recipe, n_top_genes=setting.n_top_genes, slices=slices
+            )
             meanings = {"semantics": setting.meaning, "permuted": permuted(setting.meaning, seed), "none": None}
             for arm, meaning in meanings.items():
                 # Spots get their vectors from the molecules that are seen: all of them would tell of those held out.
                 semantics = None if meaning is None else meaning.of_spots(training)
-                tissue = Tissue(training, setting.graph, semantics, genes, places=setting.coordinates)
+                tissue = Tissue(training, setting.graph, semantics, genes, places, slices)
                 labels = domains(tissue, setting, seed=seed)
-                told = explained_unseen(majority(labels, around), training, unseen)
+                told = explained_unseen(majority(labels, around), training, unseen, slices)
                 rows.append({"arm": arm, "seed": seed, "held_out": told, **_scores(labels, setting)})
                 partitions.append(labels)
                 bar.update()
@@ -148,11 +156,16 @@ def domains(tissue: Tissue, setting: Setting, *, seed: int) -> NDArray[np.int64]
     )
     with unsettled(), threadpool_limits(1):  # all arms alike, so it is no matter which of their fits settled
         cuts = members(trained.latents, recipe, setting.n_clusters, random_state=seed)
-        bench = Bench.of(tissue.counts, tissue.graph, random_state=seed)
+        bench = Bench.of(tissue.counts, tissue.graph, random_state=seed, slices=tissue.slices)
         return choose(cuts, setting.n_clusters, **vars(bench), random_state=seed)
 
 
-def explained_unseen(labels: NDArray[np.int64], training: sparse.csr_matrix, unseen: sparse.csr_matrix) -> float:
+def explained_unseen(
+    labels: NDArray[np.int64],
+    training: sparse.csr_matrix,
+    unseen: sparse.csr_matrix,
+    slices: NDArray[np.int64] | None = None,
+) -> float:
     r"""How much better unseen molecules are told by the profile of their domain than by one profile for all.
 
     .. math::
@@ -170,6 +183,9 @@ def explained_unseen(labels: NDArray[np.int64], training: sparse.csr_matrix, uns
         ``(n,)``; only which spots share one matters.
     training, unseen
         ``(n, g)`` CSR, not negative.
+    slices
+        ``(n,)`` number of each spot's slice, from 0: :math:`p_j` is then, for each domain, the mean share in the slices
+        that its molecules lie in, so that telling slices apart explains nothing.
 
     Returns
     -------
@@ -178,13 +194,17 @@ def explained_unseen(labels: NDArray[np.int64], training: sparse.csr_matrix, uns
     groups = indicator(np.unique(labels, return_inverse=True)[1])  # a number that no spot has is no group
     seen = np.asarray(training.T @ groups, dtype=np.float64).T + 0.5  # half a count: no share is zero
     share = seen / seen.sum(axis=1, keepdims=True)
-    whole = seen.sum(axis=0) / seen.sum()
+    slices = np.zeros(len(labels), dtype=np.int64) if slices is None else slices
+    of_slices = slice_sums(training, slices) + 0.5 * len(seen)
+    # Molecules of each domain in each slice; a trace more, for a domain that has none.
+    depth = slice_sums(np.asarray(training.sum(axis=1)) * groups, slices) + 1e-9
+    whole = (depth / depth.sum(axis=0)).T @ (of_slices / of_slices.sum(axis=1, keepdims=True))
     test = np.asarray(unseen.T @ groups, dtype=np.float64).T
     return float((test * np.log(share / whole)).sum() / test.sum())
 
 
 def _scores(labels: NDArray[np.int64], setting: Setting) -> Mapping[str, float]:
-    scores = {"pas": pas(setting.coordinates, labels), "chaos": chaos(setting.coordinates, labels)}
+    scores = smoothness(setting.coordinates, labels, setting.slices)
     if setting.reference is not None:
         scores["ari"] = agreement(setting.reference, labels)["ari"]
     return scores

@@ -120,7 +120,7 @@ def prepare(
     where = problems.where.rpartition(".")[2]
     warn_of_bare_glass(table, where=where)
     if batch_key is None:
-        warn_of_joined_slices(table, places, where=where, takes_batch_key=True)
+        warn_of_joined_slices(table, places, where=where)
     if kept.meaning is not None and semantics is None:
         told = kept.meaning.params
         logger.info("no semantics in obsm[%r]: pooling the packaged gene vectors.", kept.params["semantics_key"])

@@ -16,7 +16,7 @@ from semst.pl import _draw
 from semst.pl._colors import Palette, as_labels, assign_colors, check_palette, keep_colors
 from semst.pl._describe import has_description, read_names
 from semst.pl._scene import Scene, check_map_options, given_axes, new_axes, read_scene
-from semst.pl._slices import heading, legend_of, read_scenes, slices_of
+from semst.pl._slices import heading, image_of_all, legend_of, read_scenes, slices_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from spatialdata import SpatialData
 
-    from semst.pl._slice_images import Images
 
 _WHERE = "semst.pl.domains"
 _PANEL_AREA = 16.0  # square inches
@@ -179,7 +178,7 @@ def domains(
     if slices:
         scenes = read_scenes(data, table, slices, problems, image=image, **placing)
     else:
-        whole = _image_of_all(image, problems, batch_key=batch_key)
+        whole = image_of_all(image, problems, batch_key=batch_key)
         scenes = {"": read_scene(data, table, problems, image=whole, **placing)}
     problems.raise_if_any()
     colors = assign_colors(table, labels, palette=palette, match=match)
@@ -225,14 +224,6 @@ def _keys(color: object) -> list[str]:
         )
         raise TypeError(message)
     return [str(key) for key in keys]
-
-
-def _image_of_all(image: Images, problems: Problems, *, batch_key: str | None) -> bool | str | None:
-    if not isinstance(image, Mapping):
-        return image
-    if batch_key is None:
-        problems.add("`image` is a mapping from slice to image; say which slice a spot belongs to with `batch_key`.")
-    return False
 
 
 def _read_columns(

@@ -12,6 +12,7 @@ from semst._problems import Problems, listed
 from semst.pl._colors import as_labels, assign_colors, keep_colors, reading_order
 from semst.pl._domains import domains
 from semst.pl._palette import PALETTE, oklab
+from semst.pl._slices import numbers_of, slices_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 _WHERE = "semst.pl.modulation"
-_PANELS = 4
+_MAPS = ("factor: size of α", "shift: size of β")
 _RELATIVE = "size relative to the features"
 _BRIGHTEST = 0.99  # quantile at which a map is brightest: a few spots far above the others would darken all
 _ROW = 0.5  # inches for each domain
@@ -37,12 +38,13 @@ def modulation(
     *,
     key: str = CLUSTER.base,
     n_genes: int = 6,
-    image: bool | str | None = None,
+    image: bool | str | Mapping[str, bool | str | None] | None = None,
     size: float | None = None,
     cmap: str = "viridis",
     table_key: str | None = None,
     spatial_key: str = SPATIAL.coordinates,
     coordinate_system: str | None = None,
+    batch_key: str | None = None,
     ax: Sequence[Axes] | None = None,
 ) -> list[Axes]:
     r"""Draw where, how strongly and by which genes meaning modulated the features that domains are drawn from.
@@ -64,30 +66,35 @@ def modulation(
     spatial_key
         Key of ``obsm`` with the coordinates, and of ``uns`` with images in the same coordinates.
     coordinate_system
-        Coordinate system of a SpatialData; the default is ``"global"``, or the only one there is.
+        Coordinate system of a SpatialData; the default is ``"global"``, or the only one there is. With ``batch_key``,
+        slices that share none are drawn each in its own.
+    batch_key
+        Key of ``obs`` that says which slice a spot belongs to, as :func:`semst.tl.cluster` takes it: each slice then
+        has both maps for itself, on one scale. The default draws all spots in one.
     ax
-        Four Axes to draw on; the default makes a new figure.
+        Four Axes to draw on, or of several slices as many as slices for :math:`\alpha`, as many for :math:`\beta`, and
+        two; the default makes a new figure.
 
     Returns
     -------
-    Four Axes: a map of the size of :math:`\alpha`, one of :math:`\beta`, each from 0 to the 99th hundredth of its
-    values, in colours of its own; boxes of both for each domain, in a light and a dark tone of its colour (quartiles
-    around a dot at the median, and whiskers from the 5th to the 95th hundredth of its spots); and for each domain the
-    genes whose vectors carry the modulation, the strongest first, with the share of it that goes, to first order, when
-    the gene's vector becomes the mean gene's. Shares overlap and need not add up to 100 %. Orange genes take a larger
-    part in the vectors of the domain than in those of all spots, blue ones a smaller part: their absence is what
-    counts. Where the genes cannot be told, the last Axes says why. Written are colours alone, in
-    ``uns["{key}_colors"]``, where there are none yet.
+    Four Axes, or with ``batch_key`` as many as ``ax`` would take: a map of the size of :math:`\alpha`, one of
+    :math:`\beta`, each from 0 to the 99th hundredth of its values, in colours of its own; boxes of both for each
+    domain, in a light and a dark tone of its colour (quartiles around a dot at the median, and whiskers from the 5th to
+    the 95th hundredth of its spots); and for each domain the genes whose vectors carry the modulation, the strongest
+    first, with the share of it that goes, to first order, when the gene's vector becomes the mean gene's. Shares
+    overlap and need not add up to 100 %. Orange genes take a larger part in the vectors of the domain than in those of
+    all spots, blue ones a smaller part: their absence is what counts. Where the genes cannot be told, the last Axes
+    says why. Written are colours alone, in ``uns["{key}_colors"]``, where there are none yet.
 
     Raises
     ------
     TypeError
         If ``data`` is neither AnnData nor SpatialData.
     KeyError
-        If the domains, their modulation, the coordinates, an image or a coordinate system is not there.
+        If the domains, their modulation, the coordinates, the slices, an image or a coordinate system is not there.
     ValueError
-        If an option is out of its range, the coordinates are not finite, or the domains are not those of the
-        modulation.
+        If an option is out of its range, the coordinates are not finite, a spot has no slice, or the domains are not
+        those of the modulation.
 
     Notes
     -----
@@ -127,38 +134,49 @@ def modulation(
     name = "sdata" if is_spatialdata(data) else "adata"
     found = _read(table, key, problems, name=name)
     problems.whole("n_genes", n_genes, least=1)
-    coordinates = read_coordinates(data, table, problems, spatial_key=spatial_key, coordinate_system=coordinate_system)
+    slices = {} if batch_key is None else slices_of(table, batch_key, problems)
+    numbers = numbers_of(slices, table.n_obs) if slices else None
+    coordinates = read_coordinates(
+        data, table, problems, spatial_key=spatial_key, coordinate_system=coordinate_system, slices=numbers
+    )
     axes = None if ax is None else list(np.ravel(np.asarray(ax, dtype=object)))
-    if axes is not None and len(axes) != _PANELS:
-        problems.add(f"`ax` must hold {_PANELS} Axes, got {len(axes)}.")
+    n_maps = 2 * max(len(slices), 1)
+    if axes is not None and len(axes) != n_maps + 2:
+        problems.add(f"`ax` must hold {n_maps + 2} Axes, got {len(axes)}.")
     problems.raise_if_any()
     assert found is not None  # for the type checker: missing is a problem, raised above
     assert coordinates is not None
     if axes is None:
-        axes = _new_axes(coordinates, len(found.names), n_genes)
+        places = [coordinates[rows] for rows in slices.values()] or [coordinates]
+        axes = _new_axes(places, len(found.names), n_genes)
     keys = ModulationKeys(key)
+    titles = [f"{what}, {name}" if name else what for what in _MAPS for name in slices or [""]]
     maps = domains(
         data,
         color=[keys.alpha, keys.beta],
-        title=["factor: size of α", "shift: size of β"],
+        title=titles,
         image=image,
         size=size,
         cmap=cmap,
         table_key=table_key,
         spatial_key=spatial_key,
         coordinate_system=coordinate_system,
-        ax=axes[:2],
+        batch_key=batch_key if slices else None,
+        ax=axes[:n_maps],
     )
-    for panel in np.ravel(np.asarray(maps, dtype=object)):
-        for circles in panel.collections:
-            if circles.get_gid() == "values":
-                drawn = np.ma.filled(circles.get_array(), np.nan)
-                circles.set_clim(0, max(float(np.nanquantile(drawn, _BRIGHTEST)), 1e-12))
-                if circles.colorbar is not None:
-                    circles.colorbar.set_label(_RELATIVE, fontsize="small")
+    drawn = np.ravel(np.asarray(maps, dtype=object)).reshape(2, -1)
+    for panels, each in zip(drawn, (keys.alpha, keys.beta), strict=True):
+        values = table.obs[each].to_numpy(dtype=np.float64)
+        brightest = max(float(np.nanquantile(values, _BRIGHTEST)), 1e-12)
+        for panel in panels:
+            for circles in panel.collections:
+                if circles.get_gid() == "values":
+                    circles.set_clim(0, brightest)
+                    if circles.colorbar is not None:
+                        circles.colorbar.set_label(_RELATIVE, fontsize="small")
     keep_colors(table, key, found.labels, found.assigned)
-    _draw_boxes(axes[2], found)
-    _draw_genes(axes[3], found, n_genes)
+    _draw_boxes(axes[-2], found)
+    _draw_genes(axes[-1], found, n_genes)
     return axes
 
 
@@ -220,22 +238,25 @@ def _read(table: AnnData, key: str, problems: Problems, *, name: str) -> _Found 
     )
 
 
-def _new_axes(coordinates: NDArray[np.float64], n_domains: int, n_genes: int) -> list[Axes]:
-    """Two maps, above each other or side by side as the tissue is wide or tall, beside boxes and genes."""
+def _new_axes(places: Sequence[NDArray[np.float64]], n_domains: int, n_genes: int) -> list[Axes]:
+    """Two maps, above each other or side by side as the tissue is wide or tall, beside boxes and genes.
+
+    Of several slices, whose ``places`` these are, a row of maps above another.
+    """
     import matplotlib.pyplot as plt
 
-    across, down = np.maximum(np.ptp(coordinates, axis=0), 1e-9)
-    wide = across >= 0.8 * down
+    spans = [np.maximum(np.ptp(each, axis=0), 1e-9) for each in places]
+    across, down = max(spans, key=lambda span: span[0] / span[1])
+    wide = len(places) > 1 or across >= 0.8 * down
     height = max(_ROW * n_domains + 1.6, 6.4 if wide else 4.8)
     tall = (height - 1.2) / 2 if wide else height - 1.0
     width = float(np.clip(tall * across / down, 1.4, 5.5)) + 1.1
     boxes, genes = 2.8, max(_CELL * n_genes, _KEY) + 0.4
-    left = width if wide else 2 * width
-    figure = plt.figure(figsize=(left + boxes + genes, height), layout="constrained")
-    ratios = [width, boxes, genes] if wide else [width, width, boxes, genes]
-    grid = figure.add_gridspec(2 if wide else 1, len(ratios), width_ratios=ratios)
-    places = [grid[0, 0], grid[1, 0] if wide else grid[0, 1], grid[:, -2], grid[:, -1]]
-    return [figure.add_subplot(place) for place in places]
+    n_rows, n_columns = (2, len(places)) if wide else (1, 2)
+    figure = plt.figure(figsize=(n_columns * width + boxes + genes, height), layout="constrained")
+    grid = figure.add_gridspec(n_rows, n_columns + 2, width_ratios=[*[width] * n_columns, boxes, genes])
+    maps = [grid[row, column] for row in range(n_rows) for column in range(n_columns)]
+    return [figure.add_subplot(place) for place in [*maps, grid[:, -2], grid[:, -1]]]
 
 
 def _draw_boxes(ax: Axes, found: _Found) -> None:

@@ -13,6 +13,7 @@ from semst._keys import IN_QUERY, QUERY, SPATIAL, QueryKeys
 from semst._problems import Problems, listed
 from semst.pl import _draw
 from semst.pl._scene import Scene, check_map_options, given_axes, new_axes, read_scene
+from semst.pl._slices import image_of_all, read_scenes, slices_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,12 +39,13 @@ def query(
     key: str = QUERY.base,
     n_genes: int = 4,
     cmap: str = "coolwarm",
-    image: bool | str | None = None,
+    image: bool | str | Mapping[str, bool | str | None] | None = None,
     size: float | None = None,
     ncols: int = 4,
     table_key: str | None = None,
     spatial_key: str = SPATIAL.coordinates,
     coordinate_system: str | None = None,
+    batch_key: str | None = None,
     ax: Axes | Sequence[Axes] | None = None,
 ) -> list[Axes]:
     """Draw where the tissue shows what was asked: a map for each query, side by side on one scale.
@@ -63,15 +65,20 @@ def query(
     image, size
         Tissue image and diameter of a spot, as in :func:`semst.pl.domains`.
     ncols
-        Maps per row, at least 1.
+        Maps per row, at least 1. With ``batch_key`` each query begins a row.
     table_key
         Name of the table in a SpatialData; needed only where there are several.
     spatial_key
         Key of ``obsm`` with the coordinates, and of ``uns`` with images in the same coordinates.
     coordinate_system
-        Coordinate system of a SpatialData; the default is ``"global"``, or the only one there is.
+        Coordinate system of a SpatialData; the default is ``"global"``, or the only one there is. With ``batch_key``,
+        slices that share none are drawn each in its own.
+    batch_key
+        Key of ``obs`` that says which slice a spot belongs to, as :func:`semst.tl.query` takes it. Each slice then has
+        a panel of its own: a column for each slice and a row for each query, whose words stand above the first. The
+        default draws all spots in one panel.
     ax
-        Axes to draw on, as many as queries. The default makes a new figure.
+        Axes to draw on, as many as queries, times slices with ``batch_key``. The default makes a new figure.
 
     Returns
     -------
@@ -85,9 +92,10 @@ def query(
     TypeError
         If ``data`` is neither AnnData nor SpatialData.
     KeyError
-        If a query, its scores, the coordinates, an image or a coordinate system is not there.
+        If a query, its scores, the coordinates, the slices, an image or a coordinate system is not there.
     ValueError
-        If an option is out of range, the coordinates are not finite, or the table does not match its element.
+        If an option is out of range, the coordinates are not finite, the table does not match its element, or a spot
+        has no slice; if ``image`` is a mapping and there is no ``batch_key``.
 
     Notes
     -----
@@ -110,29 +118,35 @@ def query(
     problems.whole("n_genes", n_genes, least=0)
     called = "sdata" if is_spatialdata(data) else "adata"
     maps = _read(table, names, key, problems, name=called)
-    axes = given_axes(ax, len(maps), problems, of="queries") if maps else None
+    slices = {} if batch_key is None else slices_of(table, batch_key, problems)
+    panels = [(each, name) for each in maps for name in slices or [""]]
+    of = "panels, one for each query and slice" if slices else "queries"
+    axes = given_axes(ax, len(panels), problems, of=of) if maps else None
     check_map_options(problems, size=size, cmap=cmap, ncols=ncols)
-    scene = read_scene(
-        data,
-        table,
-        problems,
-        image=image,
-        size=size,
-        scale_bar=True,
-        spatial_key=spatial_key,
-        coordinate_system=coordinate_system,
-    )
-    problems.raise_if_any()
-    assert scene is not None  # without a scene there was a problem
-    if axes is None:
-        axes = _new_axes(scene, maps, n_genes=n_genes, ncols=ncols)
-        last_in_row = axes[min(ncols, len(axes)) - 1]
+    placing: dict[str, Any] = {
+        "size": size,
+        "scale_bar": True,
+        "spatial_key": spatial_key,
+        "coordinate_system": coordinate_system,
+    }
+    scenes: dict[str, Scene | None]
+    if slices:
+        scenes = read_scenes(data, table, slices, problems, image=image, **placing)
     else:
-        last_in_row = axes[-1]
+        whole = image_of_all(image, problems, batch_key=batch_key)
+        scenes = {"": read_scene(data, table, problems, image=whole, **placing)}
+    problems.raise_if_any()
+    in_row = len(slices) if len(slices) > 1 else len(maps)
+    if axes is None:
+        axes = _new_axes(scenes, maps, n_genes=n_genes, ncols=ncols, in_row=in_row)
+        in_row = min(ncols, in_row)
     limit = _limit(maps)
-    for panel, each in zip(axes, maps, strict=True):
-        _draw_map(panel, scene, each, n_genes=n_genes, cmap=cmap, limit=limit)
-    _explain(last_in_row, maps, cmap=cmap, limit=limit)
+    for panel, (each, name) in zip(axes, panels, strict=True):
+        scene = scenes[name]
+        assert scene is not None  # without a scene there was a problem
+        _draw_map(panel, scene, each, rows=slices.get(name), cmap=cmap, limit=limit)
+        _write_heading(panel, each, name, n_genes=n_genes, first=not slices or name == next(iter(slices)))
+    _explain(axes[in_row - 1], maps, cmap=cmap, limit=limit)
     return axes
 
 
@@ -239,28 +253,43 @@ def _heading(each: _Map, n_genes: int, width: float) -> tuple[list[str], list[st
     return textwrap.wrap(each.words, max(12, int(width * _WORDS))), genes, verdict
 
 
-def _new_axes(scene: Scene, maps: Sequence[_Map], *, n_genes: int, ncols: int) -> list[Axes]:
-    size = scene.panel_size(_PANEL_AREA)
-    headings = [_heading(each, n_genes, size[0]) for each in maps]
-    lines = max(sum(map(len, heading)) for heading in headings)
-    return new_axes(len(maps), ncols=ncols, size=size, beside=0.9 / min(ncols, len(maps)), above=0.4 + _LINE * lines)
+def _new_axes(
+    scenes: Mapping[str, Scene | None], maps: Sequence[_Map], *, n_genes: int, ncols: int, in_row: int
+) -> list[Axes]:
+    """Make a row of maps, or of several slices a row for each query."""
+    sizes = [scene.panel_size(_PANEL_AREA) for scene in scenes.values() if scene is not None]
+    size = max(sizes, key=lambda each: each[0] / each[1])
+    lines = max(sum(map(len, _heading(each, n_genes, size[0]))) for each in maps) + any(scenes)  # and the slice
+    beside, above = 0.9 / min(ncols, in_row), 0.4 + _LINE * lines
+    blocks = len(maps) * len(scenes) // in_row
+    return new_axes(in_row, ncols=ncols, size=size, beside=beside, above=above, blocks=blocks)
 
 
-def _draw_map(ax: Axes, scene: Scene, each: _Map, *, n_genes: int, cmap: str, limit: float) -> None:
+def _draw_map(ax: Axes, scene: Scene, each: _Map, *, rows: NDArray[np.int64] | None, cmap: str, limit: float) -> None:
     scene.draw_ground(ax)
     alpha = 1.0 if each.readable else _PALE
-    circles = _draw.draw_values(ax, scene.coordinates, scene.diameter, each.scores, alpha=alpha, cmap=cmap)
+    scores = each.scores if rows is None else each.scores[rows]
+    circles = _draw.draw_values(ax, scene.coordinates, scene.diameter, scores, alpha=alpha, cmap=cmap)
     if circles is not None:
         circles.set_clim(-limit, limit)
     _draw.frame(ax, scene.view, title="")
+
+
+def _write_heading(ax: Axes, each: _Map, name: str, *, n_genes: int, first: bool) -> None:
+    """Write above a map its words, genes and verdict, and the slice, where there are several: of those all the rest."""
+    below = [name] if name else []
+    _write_above(ax, below, lift=4, color=_INK, style="normal", gid="slice")
+    if not first:
+        return
     ink = _INK if each.readable else _PALE_INK
     words, genes, verdict = _heading(each, n_genes, ax.get_window_extent().width / ax.figure.dpi)
     line = 72 * 0.9 * _LINE  # points, of the small type
-    ax.set_title(
-        "\n".join(words), fontsize="medium", fontweight="bold", color=ink, pad=5 + line * (len(genes) + len(verdict))
-    )
-    _write_above(ax, genes, lift=4 + line * len(verdict), color=ink, style="italic", gid="genes")
-    _write_above(ax, verdict, lift=4, color=_PALE_INK, style="normal", gid="verdict")
+    lift = 4 + line * len(below)
+    _write_above(ax, verdict, lift=lift, color=_PALE_INK, style="normal", gid="verdict")
+    lift += line * len(verdict)
+    _write_above(ax, genes, lift=lift, color=ink, style="italic", gid="genes")
+    pad = 1 + lift + line * len(genes)
+    ax.set_title("\n".join(words), fontsize="medium", fontweight="bold", color=ink, pad=pad)
 
 
 def _write_above(ax: Axes, lines: list[str], *, lift: float, color: str, style: str, gid: str) -> None:

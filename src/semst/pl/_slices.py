@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,8 +19,6 @@ from semst.pl._scene import Scene, read_scene
 from semst.pl._slice_images import Images, OwnImages, images_by_slice, library_of_slice, parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import pandas as pd
     from anndata import AnnData
     from numpy.typing import NDArray
@@ -56,6 +55,14 @@ def slices_of(table: AnnData, batch_key: str, problems: Problems) -> dict[str, N
         labels = as_labels(column.astype(str))
     assert labels is not None  # for the type checker: text is always read as labels
     return {name: np.flatnonzero(np.asarray(labels == name)) for name in reading_order(labels)}
+
+
+def numbers_of(slices: Mapping[str, NDArray[np.int64]], n_spots: int) -> NDArray[np.int64]:
+    """Number of each spot's slice, ``(n_spots,)``, in the order of their names."""
+    numbers = np.empty(n_spots, dtype=np.int64)
+    for number, rows in enumerate(slices.values()):
+        numbers[rows] = number
+    return numbers
 
 
 def read_scenes(
@@ -110,6 +117,15 @@ def read_scenes(
         else placed.get(name)
         for name, its in wanted.items()
     }
+
+
+def image_of_all(image: Images, problems: Problems, *, batch_key: str | None) -> bool | str | None:
+    """What lies beneath all spots where they are drawn in one panel."""
+    if not isinstance(image, Mapping):
+        return image
+    if batch_key is None:
+        problems.add("`image` is a mapping from slice to image; say which slice a spot belongs to with `batch_key`.")
+    return False
 
 
 def legend_of(labels: pd.Categorical, colors: list[str]) -> dict[str, str]:

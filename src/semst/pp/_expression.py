@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from semst._sample import is_large, sample
-from semst._slices import WithinSlices, centred
+from semst._slices import WithinSlices, centred, slice_means
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,13 +86,21 @@ def deviations(values: sparse.csr_matrix) -> NDArray[np.float64]:
     return np.where(deviation > 0, deviation, 1)
 
 
-def moments(values: sparse.csr_matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation of each column, 0 where it does not vary: what is left is no more than rounding."""
-    ones = np.ones(values.shape[0])
+def moments(
+    values: sparse.csr_matrix, slices: NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of each column, 0 where it does not vary: what is left is no more than rounding.
+
+    With ``slices`` ``(n,)`` the deviation is that from the mean of each row's own slice.
+    """
+    n = values.shape[0]
     exact = np.square(values.data, dtype=np.float64)
     squares = sparse.csr_matrix((exact, values.indices, values.indptr), shape=values.shape)
-    mean, square = (np.asarray(each.T @ ones) / ones.size for each in (values, squares))
+    mean, square = (np.asarray(each.T @ np.ones(n)) / n for each in (values, squares))
     variance = square - mean**2
+    if slices is not None:
+        sizes = np.bincount(slices)
+        variance = square - sizes @ np.square(slice_means(values, slices)) / n
     return mean, np.sqrt(np.where(variance > _ROUNDING * square, variance, 0))
 
 

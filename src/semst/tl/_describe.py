@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control
 
+from semst._batch_key import read_slices
+from semst._doubts import warn_of_domains_of_slices
 from semst._inputs import check_names, find_table, read_counts
 from semst._keys import CLUSTER, IN_DESCRIPTION, SEMANTICS, UNNAMED, DescriptionKeys
 from semst._labels import empty_as_missing
@@ -54,6 +56,7 @@ def describe(
     random_state: int = 0,
     cache_dir: str | os.PathLike[str] | None = None,
     table_key: str | None = None,
+    batch_key: str | None = None,
 ) -> pd.DataFrame:
     r"""Name each domain and give an account of it in standard terms, with the genes behind each.
 
@@ -91,6 +94,10 @@ def describe(
         Folder that keeps the vectors of texts, for encoders other than the default one.
     table_key
         Name of the table in a SpatialData that has several.
+    batch_key
+        Key of ``obs`` that says which slice a spot belongs to, as :func:`semst.tl.cluster` takes it: expression is then
+        compared relative to the mean of the spot's own slice, so that no name tells slices apart. The default takes all
+        spots for one slice.
 
     Returns
     -------
@@ -109,12 +116,12 @@ def describe(
     TypeError
         If ``data`` is neither AnnData nor SpatialData.
     KeyError
-        If the table, the layer, the domains, the gene vectors or a file are missing.
+        If the table, the layer, the domains, ``batch_key``, the gene vectors or a file are missing.
     ValueError
         If there are fewer than two domains, or measured numbers in their place; if labels read alike, or ``key`` cannot
         be written to disk; if ``uns["{key}_description"]`` is no earlier result of this; if an organ is unknown or no
         term is left; if an argument is out of range; if the vocabulary cannot be used; if no gene has a vector; if
-        counts are no raw counts.
+        counts are no raw counts; if a spot has no slice, or a slice fewer than 10 spots.
     OSError
         If the model is needed and cannot be loaded.
 
@@ -154,6 +161,7 @@ def describe(
     check_untaken(table, key, [place], problems, known_by=known_by, argument="key")
     terms = _terms(vocabulary, organs, problems)
     counts = read_counts(table, problems, layer=layer)
+    slices = read_slices(table, batch_key, problems)
     space = gene_space(table, semantics_key, problems, layer=layer)
     words = None
     if space is not None and not problems:
@@ -164,7 +172,9 @@ def describe(
     assert space is not None
     assert words is not None
 
-    found = profiles(counts, np.asarray(domains.codes, dtype=np.int64))
+    if batch_key is None:
+        warn_of_domains_of_slices(table, key, where="describe")
+    found = profiles(counts, np.asarray(domains.codes, dtype=np.int64), slices)
     directions = words.of_terms(terms.terms, terms.definitions)
     weights = centre(weights_of_directions(directions, space.vectors, emphasis=broad)[0], found.bins)
     z, by_genes = against_genes(found, weights, n_permutations=n_permutations, random_state=random_state)
@@ -192,6 +202,7 @@ def describe(
         "n_terms": len(terms.terms),
         **({} if organs is None else {"organs": np.array(_as_list(organs), dtype=np.str_)}),
         **({} if layer is None else {"layer": layer}),
+        **({} if batch_key is None else {"batch_key": batch_key}),
     }
     actualise(table)
     if space.fresh is not None:

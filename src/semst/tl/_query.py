@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from semst._batch_key import check_graph, read_slices
 from semst._doubts import warn_of_bare_glass, warn_of_joined_slices
 from semst._evidence import ABSENT, WEAK, is_far
 from semst._inputs import check_names, find_table, read_coordinates, read_counts
@@ -56,6 +57,7 @@ def query(
     table_key: str | None = None,
     spatial_key: str = SPATIAL.coordinates,
     coordinate_system: str | None = None,
+    batch_key: str | None = None,
     key_added: str = QUERY.base,
 ) -> pd.DataFrame:
     r"""Ask a tissue in words where something is.
@@ -96,6 +98,11 @@ def query(
         Key of ``obsm`` with the coordinates.
     coordinate_system
         Coordinate system of a SpatialData; the default is ``"global"``, or the only one there is.
+    batch_key
+        Key of ``obs`` that says which slice a spot belongs to, as :func:`semst.tl.cluster` takes it: nothing is
+        averaged over slices, and each is standardised by its own means. Maps then tell where in a slice something is,
+        not in which slice there is more of it. The default takes all spots for one slice (with a warning where they
+        look like several).
     key_added
         Beginning of the names of all that is written.
 
@@ -124,11 +131,12 @@ def query(
     TypeError
         If ``data`` is neither AnnData nor SpatialData.
     KeyError
-        If the table, the layer, the coordinates or the gene vectors are missing.
+        If the table, the layer, the coordinates, ``batch_key`` or the gene vectors are missing.
     ValueError
         If a query is empty or two have the same name; if none of its genes is in the table; if no gene has a vector; if
         an argument is out of range; if ``key_added`` names what semst did not write; if counts are no raw counts; if
-        the encoder is not the one that made the gene vectors.
+        a spot has no slice, a slice fewer than 10 spots, or a graph that is there edges between slices; if a graph that
+        is there has no edges; if the encoder is not the one that made the gene vectors.
     OSError
         If the model cannot be loaded.
 
@@ -180,11 +188,13 @@ def query(
     questions = read_questions(queries, gene_names, problems, earlier=earlier)
     _check_untaken(table, key_added, [question.name for question in questions], earlier, problems)
     counts = read_counts(table, problems, layer=layer)
+    slices = read_slices(table, batch_key, problems)
     coordinates = None
     if smooth:
         coordinates = read_coordinates(
-            data, table, problems, spatial_key=spatial_key, coordinate_system=coordinate_system
+            data, table, problems, spatial_key=spatial_key, coordinate_system=coordinate_system, slices=slices
         )
+        check_graph(table, problems, slices)
     texts = [question.text for question in questions if question.text]
     space = gene_space(table, semantics_key, problems, layer=layer) if texts else None
     words = (
@@ -193,11 +203,12 @@ def query(
     problems.raise_if_any()
     assert counts is not None  # for the type checker: else a problem was raised
     warn_of_bare_glass(table, where="query")
+    graph = None
     if coordinates is not None:
-        warn_of_joined_slices(table, coordinates, where="query", takes_batch_key=False)
-
-    graph = None if coordinates is None else spatial_graph(table, coordinates, n_neighbors=n_neighbors)
-    expression = relative_expression(counts, graph, random_state=random_state)
+        if batch_key is None:
+            warn_of_joined_slices(table, coordinates, where="query")
+        graph = spatial_graph(table, coordinates, n_neighbors=n_neighbors, slices=slices)
+    expression = relative_expression(counts, graph, random_state=random_state, slices=slices)
     weighed = weigh(questions, len(gene_names), None if space is None else space.vectors, words)
     answers = [
         answer(expression, each.weights, n_permutations=n_permutations, random_state=random_state) for each in weighed
@@ -209,6 +220,7 @@ def query(
         "n_neighbors": n_neighbors,
         "random_state": random_state,
         **({} if layer is None else {"layer": layer}),
+        **({} if batch_key is None else {"batch_key": batch_key}),
     }
     actualise(table)
     if space is not None and space.fresh is not None:

@@ -29,7 +29,8 @@ from semst.training._recipe import recipe_for
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
-    from scipy import sparse
+
+    from semst.clustering._checks import Checked
 
 logger = logging.getLogger("semst")
 
@@ -57,6 +58,7 @@ def semantic_control(
     table_key: str | None = None,
     spatial_key: str = SPATIAL.coordinates,
     coordinate_system: str | None = None,
+    batch_key: str | None = None,
     key_added: str = CONTROL.base,
     copy: bool = False,
 ) -> Data | None:
@@ -99,6 +101,11 @@ def semantic_control(
         Key of ``obsm`` with the coordinates, ``(n_spots, 2)`` in any unit.
     coordinate_system
         For SpatialData: where the centroids are taken; the default is ``"global"``, or the only one.
+    batch_key
+        Key of ``obs`` that says which slice a spot belongs to, with at least 11 spots in each: domains are found as
+        :func:`semst.tl.cluster` finds them in several slices, held-out counts are compared with the shares of genes in
+        the slices that a domain lies in, and coherence is the mean of that within slices. The default takes all spots
+        for one slice.
     key_added
         Name of what is written.
     copy
@@ -137,8 +144,8 @@ def semantic_control(
     ValueError
         If an argument is out of its range; there are fewer than 11 spots, fewer than 10 genes with a vector, or fewer
         than 100 molecules to be held out; gene vectors are not finite, or were pooled from another layer; ``labels``
-        holds less than two labels; ``key_added`` names what semst did not write; or what :func:`semst.tl.cluster`
-        raises. ``data`` is as it was.
+        holds less than two labels; a spot has no slice, or a slice fewer than 11 spots; ``key_added`` names what semst
+        did not write; or what :func:`semst.tl.cluster` raises. ``data`` is as it was.
     FloatingPointError
         If training diverges; ``data`` is as it was.
 
@@ -203,6 +210,7 @@ def semantic_control(
         random_state=random_state,
         spatial_key=spatial_key,
         coordinate_system=coordinate_system,
+        batch_key=batch_key,
         key_added=key_added,
     )
     table = find_table(data, table_key=table_key, where=WHERE)
@@ -216,15 +224,16 @@ def semantic_control(
     checked = check(data, table, options.for_cluster(), problems)
     if meaning is None:
         meaning = _compute_meaning(table, options)
-    _check_enough(meaning, checked.counts, options)
+    _check_enough(meaning, checked, options)
     where = WHERE.rpartition(".")[2]
     warn_of_bare_glass(table, where=where)
-    warn_of_joined_slices(table, checked.coordinates, where=where, takes_batch_key=False)
+    if batch_key is None:
+        warn_of_joined_slices(table, checked.coordinates, where=where)
 
     setting = Setting(
         counts=checked.counts,
         coordinates=checked.coordinates,
-        graph=spatial_graph(table, checked.coordinates, n_neighbors=n_neighbors),
+        graph=spatial_graph(table, checked.coordinates, n_neighbors=n_neighbors, slices=checked.slices),
         meaning=meaning,
         reference=reference,
         recipe=recipe_for("default", epochs=epochs, gaussian=False, n_spots=table.n_obs),
@@ -232,6 +241,7 @@ def semantic_control(
         n_top_genes=n_top_genes,
         held_out=held_out,
         device=chosen_device,
+        slices=checked.slices,
     )
     runs = run_arms(setting, range(random_state, random_state + seeds), progress=progress)
     answer, words = verdict(runs)
@@ -268,6 +278,7 @@ class ControlOptions:
     random_state: int
     spatial_key: str
     coordinate_system: str | None
+    batch_key: str | None
     key_added: str
 
     def check(self, problems: Problems) -> None:
@@ -293,6 +304,7 @@ class ControlOptions:
             random_state=self.random_state,
             spatial_key=self.spatial_key,
             coordinate_system=self.coordinate_system,
+            batch_key=self.batch_key,
             key_added=self.key_added,
         )
 
@@ -351,12 +363,17 @@ def _compute_meaning(table: AnnData, options: ControlOptions) -> Pooling:
     return Pooling(computed.gene_vectors)
 
 
-def _check_enough(meaning: Pooling, counts: sparse.csr_matrix, options: ControlOptions) -> None:
+def _check_enough(meaning: Pooling, checked: Checked, options: ControlOptions) -> None:
     """Raise where there is too little to permute, to hold out, or to measure."""
     problems = Problems(WHERE)
+    counts = checked.counts
     n_spots, n_known = counts.shape[0], int(meaning.known.sum())
     if n_spots < _FEWEST_SPOTS:
         problems.add(f"at least {_FEWEST_SPOTS} spots are needed to measure spatial coherence, got {n_spots}.")
+    elif checked.slices is not None and (least := int(np.bincount(checked.slices).min())) < _FEWEST_SPOTS:
+        problems.add(
+            f"at least {_FEWEST_SPOTS} spots are needed in each slice to measure spatial coherence, got {least}."
+        )
     if n_known < _FEWEST_VECTORS:
         problems.add(f"at least {_FEWEST_VECTORS} genes with a vector are needed to permute them, got {n_known}.")
     in_spot = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
