@@ -132,6 +132,12 @@ def test_only_as_many_genes_as_asked_for(adata):
     assert ax.get_ylim() == semst.pl.modulation(adata)[2].get_ylim()  # rows of boxes and genes are level
 
 
+def test_genes_that_go_by_ids_are_named_by_symbol(adata):
+    stored = adata.uns["semst"]["modulation"]["genes"]
+    stored[stored == "MBP"] = "ENSG00000197971"
+    assert [gene for gene, *_ in cells(semst.pl.modulation(adata)[3])][6:] == ["MBP", "SNAP25", "A"]
+
+
 def test_where_genes_cannot_be_told_it_says_why(adata):
     stored = adata.uns["semst"]["modulation"]
     for name in ("genes", "influence", "relative_share"):

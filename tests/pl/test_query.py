@@ -306,6 +306,18 @@ def test_what_is_asked_is_drawn():
         assert f"p = {adata.uns['query'][name]['p_value']:.2g}" in texts_of(ax)["verdict"]
 
 
+def test_genes_that_go_by_ids_are_named_by_symbol(asked):
+    asked.uns["query"]["myelin_sheath"]["genes"]["gene"] = [
+        "ENSG00000197971.15",
+        "PLP1",
+        "ENSG99999999999",
+        "CNP",
+        "MAG",
+    ]
+    (ax,) = semst.pl.query(asked, names="myelin_sheath", n_genes=3)
+    assert texts_of(ax)["genes"].replace("\n", " ") == "MBP, PLP1, ENSG99999999999"
+
+
 # Several slices
 
 

@@ -644,6 +644,15 @@ def _assert_same(adata, before, *, but=None):
             np.testing.assert_array_equal(getattr(adata, name)[key], getattr(before, name)[key])
 
 
+def test_genes_that_go_by_ids_are_told_by_symbol(tissue, described):
+    index = gene_index("human")
+    ids = {index.symbols[genes[0]]: f"ENSG{number:011}" for number, genes in index.ensembl.items() if len(genes) == 1}
+    by_id = tissue.copy()
+    by_id.var_names = [ids.get(name, name) for name in by_id.var_names]
+    assert sum(name.startswith("ENSG") for name in by_id.var_names) > 200
+    pd.testing.assert_frame_equal(describe(by_id, key="half"), described[1])
+
+
 # Several slices
 
 

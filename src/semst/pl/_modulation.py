@@ -13,6 +13,7 @@ from semst.pl._colors import as_labels, assign_colors, keep_colors, reading_orde
 from semst.pl._domains import domains
 from semst.pl._palette import PALETTE, oklab
 from semst.pl._slices import numbers_of, slices_of
+from semst.semantics._shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,11 +81,12 @@ def modulation(
     Four Axes, or with ``batch_key`` as many as ``ax`` would take: a map of the size of :math:`\alpha`, one of
     :math:`\beta`, each from 0 to the 99th hundredth of its values, in colours of its own; boxes of both for each
     domain, in a light and a dark tone of its colour (quartiles around a dot at the median, and whiskers from the 5th to
-    the 95th hundredth of its spots); and for each domain the genes whose vectors carry the modulation, the strongest
-    first, with the share of it that goes, to first order, when the gene's vector becomes the mean gene's. Shares
-    overlap and need not add up to 100 %. Orange genes take a larger part in the vectors of the domain than in those of
-    all spots, blue ones a smaller part: their absence is what counts. Where the genes cannot be told, the last Axes
-    says why. Written are colours alone, in ``uns["{key}_colors"]``, where there are none yet.
+    the 95th hundredth of its spots); and for each domain the genes (by symbol, where ``var_names`` holds Ensembl ids)
+    whose vectors carry the modulation, the strongest first, with the share of it that goes, to first order, when the
+    gene's vector becomes the mean gene's. Shares overlap and need not add up to 100 %. Orange genes take a larger part
+    in the vectors of the domain than in those of all spots, blue ones a smaller part: their absence is what counts.
+    Where the genes cannot be told, the last Axes says why. Written are colours alone, in ``uns["{key}_colors"]``, where
+    there are none yet.
 
     Raises
     ------
@@ -323,20 +325,21 @@ def _draw_genes(ax: Axes, found: _Found, n_genes: int) -> None:
 
     stored = (IN_MODULATION.genes, IN_MODULATION.influence, IN_MODULATION.relative_share)
     genes, influence, share = (np.asarray(found.stored[each]) for each in stored)
-    shown = min(n_genes, genes.shape[1])
-    strongest = max(float(np.abs(influence[found.rows, :shown]).max(initial=0)), 1e-12)
+    n_shown = min(n_genes, genes.shape[1])
+    strongest = max(float(np.abs(influence[found.rows, :n_shown]).max(initial=0)), 1e-12)
     scales = [LinearSegmentedColormap.from_list("", ["white", color]) for color in (_LESS, _MORE)]
     for place, row in enumerate(found.rows):
-        for number in range(shown):
+        named = shown(genes[row, :n_shown])
+        for number in range(n_shown):
             told = float(influence[row, number])
             fill = scales[int(share[row, number] >= 1)](0.06 + 0.94 * abs(told) / strongest)
             ink = "white" if np.dot(fill[:3], (0.299, 0.587, 0.114)) < 0.5 else "black"
             ax.add_patch(Rectangle((number + 0.03, place - 0.44), 0.94, 0.88, facecolor=fill, linewidth=0))
-            label = ax.text(number + 0.5, place - 0.13, str(genes[row, number]), **_middle(), color=ink)
+            label = ax.text(number + 0.5, place - 0.13, named[number], **_middle(), color=ink)
             label.set_fontsize(float(np.clip(76 / max(len(label.get_text()), 1), 5.5, 9.0)))
             percent = f"{100 * told:.2g} %".replace("-", "−")
             ax.text(number + 0.5, place + 0.22, percent, **_middle(), color=ink, fontsize="x-small")
-    ax.set_xlim(0, shown)
+    ax.set_xlim(0, n_shown)
     ax.set_ylim(len(found.names) - 0.4, -0.6)
     ax.legend(
         [Patch(facecolor=_MORE), Patch(facecolor=_LESS)],

@@ -14,6 +14,7 @@ from semst._problems import Problems, listed
 from semst.pl import _draw
 from semst.pl._scene import Scene, check_map_options, given_axes, new_axes, read_scene
 from semst.pl._slices import image_of_all, read_scenes, slices_of
+from semst.semantics._shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,10 +83,11 @@ def query(
 
     Returns
     -------
-    List of the Axes. Above each map stand the words (or the name, for a set of genes), the genes that carry it, and
-    the p-value of the pattern that its genes share: by itself up to 0.05, called weak up to 0.2, and "no pattern beyond
-    chance" above. A map without a pattern is pale, and so is one whose words are far from all biology that semst knows
-    (``nearness`` below 0.45 in ``uns``), which then names the nearest term. Nothing is written.
+    List of the Axes. Above each map stand the words (or the name, for a set of genes), the genes that carry it (by
+    symbol, where ``var_names`` holds Ensembl ids), and the p-value of the pattern that its genes share: by itself up to
+    0.05, called weak up to 0.2, and "no pattern beyond chance" above. A map without a pattern is pale, and so is one
+    whose words are far from all biology that semst knows (``nearness`` below 0.45 in ``uns``), which then names the
+    nearest term. Nothing is written.
 
     Raises
     ------
@@ -208,7 +210,7 @@ def _read(table: AnnData, names: str | Sequence[str] | None, key: str, problems:
             maps.append(
                 _Map(
                     words=words,
-                    genes=tuple(map(str, entry[IN_QUERY.genes]["gene"])),
+                    genes=tuple(shown(entry[IN_QUERY.genes]["gene"])),
                     p_value=float(entry[IN_QUERY.p_value]),
                     far_from=str(entry[IN_QUERY.read_as][0]) if far else "",
                     scores=scores,

@@ -19,6 +19,7 @@ from semst.asking._domain_profiles import Profiles, against_genes, against_spots
 from semst.asking._gene_space import gene_space
 from semst.asking._questions import broad, weights_of_directions
 from semst.pp._gene_semantics import write_semantics
+from semst.semantics._shown import shown
 from semst.semantics._vocabulary import Terms, packaged_vocabulary, read_vocabulary
 from semst.semantics._words import word_space
 
@@ -104,7 +105,8 @@ def describe(
     DataFrame with a row for each domain and term with a false discovery rate below ``fdr`` and an effect above 0, the
     largest effects of each domain first: ``domain``, ``term``, ``kind``, ``effect`` (Cohen's d between spots of the
     domain and all others), ``z`` (against genes of like expression), ``p_value`` and ``fdr`` (in [0, 1], within the
-    domain), ``genes`` (the five that contribute most, separated by spaces). Written into the table:
+    domain), ``genes`` (the five that contribute most, separated by spaces; symbols where
+    ``var_names`` holds Ensembl ids). Written into the table:
 
     ``uns["{key}_description"]``
         Dict of ``names`` (DataFrame with the index ``domain`` and the columns ``name`` and ``account``), ``terms`` (the
@@ -181,9 +183,8 @@ def describe(
     effect, by_spots = against_spots(found, weights, random_state=random_state)
     p = np.maximum(by_genes, by_spots)
     rate = np.stack([false_discovery_control(of_domain) for of_domain in p])
-    account = _account(
-        domains, terms, found, weights, {"effect": effect, "z": z, "p_value": p, "fdr": rate}, fdr, table
-    )
+    columns = {"effect": effect, "z": z, "p_value": p, "fdr": rate}
+    account = _account(domains, terms, found, weights, columns, fdr, shown(table.var_names))
     names = _names(account, [str(name) for name in domains.categories])
     if account.empty:
         logger.warning(
@@ -294,7 +295,7 @@ def _account(
     weights: NDArray[np.float64],
     columns: dict[str, NDArray[np.float64]],
     fdr: float,
-    table: AnnData,
+    symbols: Sequence[str],
 ) -> pd.DataFrame:
     """List what fits, domain by domain, the largest effects first."""
     rows: list[dict[str, Any]] = []
@@ -309,7 +310,7 @@ def _account(
                     "term": terms.terms[term],
                     "kind": terms.kinds[term],
                     **{column: float(values[domain, term]) for column, values in columns.items()},
-                    "genes": " ".join(str(table.var_names[gene]) for gene in genes if share[gene] > 0),
+                    "genes": " ".join(str(symbols[gene]) for gene in genes if share[gene] > 0),
                 }
             )
     listing = pd.DataFrame(rows, columns=["domain", "term", "kind", *columns, "genes"])
