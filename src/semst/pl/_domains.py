@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -15,8 +15,8 @@ from semst._problems import Problems, listed, meant
 from semst.pl import _draw
 from semst.pl._colors import Palette, as_labels, assign_colors, check_palette, keep_colors
 from semst.pl._describe import has_description, read_names
-from semst.pl._scene import Scene, check_map_options, given_axes, new_axes, read_scene
-from semst.pl._slices import heading, image_of_all, legend_of, read_scenes, slices_of
+from semst.pl._scene import Scene, check_map_options, given_axes, new_axes
+from semst.pl._slices import heading, legend_of, read_scenes, slices_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,18 +168,18 @@ def domains(
     titles = _titles(title, usual, problems)
     check_map_options(problems, size=size, cmap=cmap, ncols=ncols)
     _check_options(problems, alpha=alpha, scale_bar=scale_bar)
-    placing: dict[str, Any] = {
-        "size": size,
-        "scale_bar": scale_bar,
-        "spatial_key": spatial_key,
-        "coordinate_system": coordinate_system,
-    }
-    scenes: dict[str, Scene | None]
-    if slices:
-        scenes = read_scenes(data, table, slices, problems, image=image, **placing)
-    else:
-        whole = image_of_all(image, problems, batch_key=batch_key)
-        scenes = {"": read_scene(data, table, problems, image=whole, **placing)}
+    scenes = read_scenes(
+        data,
+        table,
+        slices,
+        problems,
+        image=image,
+        size=size,
+        scale_bar=scale_bar,
+        spatial_key=spatial_key,
+        coordinate_system=coordinate_system,
+        batch_key=batch_key,
+    )
     problems.raise_if_any()
     colors = assign_colors(table, labels, palette=palette, match=match)
     if axes is None:

@@ -12,8 +12,8 @@ from semst._inputs import find_table, is_spatialdata
 from semst._keys import IN_QUERY, QUERY, SPATIAL, QueryKeys
 from semst._problems import Problems, listed
 from semst.pl import _draw
-from semst.pl._scene import Scene, check_map_options, given_axes, new_axes, read_scene
-from semst.pl._slices import image_of_all, read_scenes, slices_of
+from semst.pl._scene import Scene, check_map_options, given_axes, new_axes
+from semst.pl._slices import read_scenes, slices_of
 from semst.semantics._shown import shown
 
 if TYPE_CHECKING:
@@ -125,18 +125,18 @@ def query(
     of = "panels, one for each query and slice" if slices else "queries"
     axes = given_axes(ax, len(panels), problems, of=of) if maps else None
     check_map_options(problems, size=size, cmap=cmap, ncols=ncols)
-    placing: dict[str, Any] = {
-        "size": size,
-        "scale_bar": True,
-        "spatial_key": spatial_key,
-        "coordinate_system": coordinate_system,
-    }
-    scenes: dict[str, Scene | None]
-    if slices:
-        scenes = read_scenes(data, table, slices, problems, image=image, **placing)
-    else:
-        whole = image_of_all(image, problems, batch_key=batch_key)
-        scenes = {"": read_scene(data, table, problems, image=whole, **placing)}
+    scenes = read_scenes(
+        data,
+        table,
+        slices,
+        problems,
+        image=image,
+        size=size,
+        scale_bar=True,
+        spatial_key=spatial_key,
+        coordinate_system=coordinate_system,
+        batch_key=batch_key,
+    )
     problems.raise_if_any()
     in_row = len(slices) if len(slices) > 1 else len(maps)
     if axes is None:

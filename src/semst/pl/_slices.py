@@ -76,13 +76,23 @@ def read_scenes(
     scale_bar: bool | float,
     spatial_key: str,
     coordinate_system: str | None,
+    batch_key: str | None,
 ) -> dict[str, Scene | None]:
     """Read the scene of each slice, with the image that is its own; None where ``problems`` says why not.
 
-    Slices of a SpatialData are placed in one coordinate system where they share it, else each in its own.
+    Slices of a SpatialData are placed in one coordinate system where they share it, else each in its own. Without
+    slices all spots are one scene, under ''.
     """
-    wanted = images_by_slice(image, slices, problems)
     read = partial(read_scene, data, problems=problems, size=size, scale_bar=scale_bar, spatial_key=spatial_key)
+    if not slices:
+        if isinstance(image, Mapping):
+            if batch_key is None:
+                problems.add(
+                    "`image` is a mapping from slice to image; say which slice a spot belongs to with `batch_key`."
+                )
+            image = False
+        return {"": read(table=table, image=image, coordinate_system=coordinate_system)}
+    wanted = images_by_slice(image, slices, problems)
     if not (is_spatialdata(data) and table.uns.get(SPATIAL.attributes)):
         return {
             name: read(
@@ -117,15 +127,6 @@ def read_scenes(
         else placed.get(name)
         for name, its in wanted.items()
     }
-
-
-def image_of_all(image: Images, problems: Problems, *, batch_key: str | None) -> bool | str | None:
-    """What lies beneath all spots where they are drawn in one panel."""
-    if not isinstance(image, Mapping):
-        return image
-    if batch_key is None:
-        problems.add("`image` is a mapping from slice to image; say which slice a spot belongs to with `batch_key`.")
-    return False
 
 
 def legend_of(labels: pd.Categorical, colors: list[str]) -> dict[str, str]:
