@@ -123,6 +123,8 @@ def test_slices_that_domains_were_found_in_are_remembered(told):
     names = {"one": list(table.var_names[:3])}
     lines = told(lambda: semst.tl.query(table, names, n_permutations=19, smooth=True))
     assert [line for line in lines if line.startswith("query: domains were found with batch_key='slice'")]
+    lines = told(lambda: semst.tl.query(table, names, n_permutations=19, smooth=False))
+    assert [line for line in lines if line.startswith("query: domains were found with batch_key='slice'")]
     lines = told(lambda: semst.metrics.score(table))
     assert len(lines) == 1
     assert lines[0].startswith("score: ")
@@ -139,8 +141,8 @@ def test_a_graph_that_is_there_joins_nothing_anew(together, told):
 
     table = together.copy()
     table.obsp["spatial_connectivities"] = sparse.csr_matrix(np.eye(table.n_obs, k=1, dtype=np.float32))
-    assert told(of_slices(table)) == []
-    assert len(told(of_slices(table, by_graph=False))) == 1
+    assert told(of_slices(table, by_graph=True)) == []
+    assert len(told(of_slices(table))) == 1  # where more than neighbours is compared
 
 
 def test_regions_that_overlap_are_told_and_fields_of_view_are_not(told):

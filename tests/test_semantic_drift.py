@@ -251,3 +251,10 @@ def test_rings_stay_within_slices():
     adata.obsp["spatial_connectivities"] = chain(2 * n, closed=True)
     with pytest.raises(ValueError, match="4 edges between slices"):
         semantic_drift(adata, batch_key="slice", **options)
+
+
+def test_without_slices_a_graph_may_lack_edges(circle):
+    circle.obsp["spatial_connectivities"] = sparse.csr_matrix((60, 60))
+    options = {"rings": [0, 2], "n_neighbors": 4, "n_components": 1}
+    found = semantic_drift(circle, **options)
+    np.testing.assert_array_equal(found[0], found[2])

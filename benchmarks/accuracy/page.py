@@ -186,7 +186,7 @@ def page(rows: pd.DataFrame, folder: Path) -> str:
         parts += [
             "With the paper's prompt for each spot, minus the same prompts where each gene goes by another's name:\n",
             markdown(meaning(table)),
-            markdown(by_data(table)),
+            markdown(by_data(table[table["molecules"] == 1])),
         ]
     failed = rows[rows["status"] != "ok"]
     if len(failed):

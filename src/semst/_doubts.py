@@ -41,7 +41,7 @@ class _Slices(NamedTuple):
 
 
 def warn_of_joined_slices(
-    table: AnnData, coordinates: NDArray[np.float64], *, where: str, by_graph: bool = True
+    table: AnnData, coordinates: NDArray[np.float64], *, where: str, by_graph: bool = False
 ) -> None:
     """Say where spots are about to be taken for one slice that look like several.
 
@@ -81,7 +81,9 @@ def warn_of_domains_of_slices(table: AnnData, key: str, *, where: str) -> None:
 
 def _batch_key_of(stored: object) -> str | None:
     """Key of slices that a clustering in ``uns`` was run with."""
-    params = stored.get(IN_CLUSTER.params) if isinstance(stored, Mapping) else None
+    if not isinstance(stored, Mapping) or IN_CLUSTER.n_clusters not in stored:
+        return None
+    params = stored.get(IN_CLUSTER.params)
     key = params.get("batch_key") if isinstance(params, Mapping) else None
     return key if isinstance(key, str) else None
 

@@ -79,10 +79,10 @@ def semantic_drift(
     TypeError
         If ``data`` is neither AnnData nor SpatialData.
     KeyError
-        If the embeddings or the coordinates are not there.
+        If the embeddings, the coordinates or ``batch_key`` are not there.
     ValueError
-        If the embeddings are no finite matrix, the coordinates are not finite, a number is out of its range, or a spot
-        has no slice.
+        If the embeddings are no finite matrix, the coordinates are not finite, or a number is out of its range; if a
+        spot has no slice, a slice fewer than 10 spots, or a graph that is there edges between slices or none at all.
 
     Notes
     -----
@@ -134,12 +134,13 @@ def semantic_drift(
     coordinates = read_coordinates(
         data, table, problems, spatial_key=spatial_key, coordinate_system=coordinate_system, slices=slices
     )
-    check_graph(table, problems, slices)
+    if slices is not None:
+        check_graph(table, problems, slices)
     problems.raise_if_any()
     assert embeddings is not None  # for the type checker: a missing one is a problem, raised above
     assert coordinates is not None
     if batch_key is None:
-        warn_of_joined_slices(table, coordinates, where="semantic_drift")
+        warn_of_joined_slices(table, coordinates, where="semantic_drift", by_graph=True)
     from semst.pp._graphs import spatial_graph
 
     averaged = dict(_averages(embeddings, spatial_graph(table, coordinates, slices=slices), max(steps)))

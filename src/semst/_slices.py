@@ -52,21 +52,35 @@ def slice_means(values: Any, slices: NDArray[np.int64]) -> NDArray[np.float64]: 
     return slice_sums(values, slices) / sizes[:, None]
 
 
-def means_of_slices(
-    values_of: Callable[[slice], NDArray[np.float32]], slices: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Average within each slice what is computed a piece of the tissue at a time.
+def sums_of_slices(values_of: Callable[[slice], Any], slices: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Sum within each slice what is given a piece of the tissue at a time, so that no whole copy is made.
 
     Parameters
     ----------
     values_of
-        Gives the values ``(m, d)`` of a range of spots.
+        Gives the values ``(m, d)`` of a range of spots, dense or CSR.
     slices
-        ``(n,)`` number of each spot's slice, from 0; none is empty.
+        ``(n,)`` number of each spot's slice, from 0.
 
     Returns
     -------
-    ``(s, d)`` float32.
+    ``(s, d)`` float64.
+    """
+    total: Any = 0.0
+    for some in chunks(slices.size):
+        present, number = np.unique(slices[some], return_inverse=True)
+        sums = slice_sums(values_of(some), number)
+        whole = np.zeros((int(slices.max()) + 1, sums.shape[1]))  # all slices get a row, also those that lie elsewhere
+        whole[present] = sums
+        total = total + whole
+    result: NDArray[np.float64] = total
+    return result
+
+
+def means_of_slices(values_of: Callable[[slice], Any], slices: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Average within each slice what is given a piece of the tissue at a time, as :func:`sums_of_slices` sums it.
+
+    No slice is empty. Returns ``(s, d)`` float32.
 
     Examples
     --------
@@ -74,15 +88,7 @@ def means_of_slices(
     >>> means_of_slices(lambda spots: values[spots], np.array([0, 0, 1])).ravel().tolist()
     [2.0, 8.0]
     """
-    sizes = np.bincount(slices)[:, None]
-    total: Any = 0.0
-    for some in chunks(slices.size):
-        present, number = np.unique(slices[some], return_inverse=True)
-        sums = slice_sums(values_of(some), number)
-        whole = np.zeros((len(sizes), sums.shape[1]))  # all slices get a row, also those that lie elsewhere
-        whole[present] = sums
-        total = total + whole
-    means: NDArray[np.float32] = (total / sizes).astype(np.float32)
+    means: NDArray[np.float32] = (sums_of_slices(values_of, slices) / np.bincount(slices)[:, None]).astype(np.float32)
     return means
 
 

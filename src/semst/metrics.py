@@ -183,7 +183,7 @@ def score(
     scores = {} if reference is None else agreement(table.obs[reference], table.obs[key])
     places = np.asarray(coordinates)
     if batch_key is None:
-        warn_of_joined_slices(table, places, where="score", by_graph=False)
+        warn_of_joined_slices(table, places, where="score")
     return scores | smoothness(places, table.obs[key], slices)
 
 

@@ -229,43 +229,88 @@ def test_a_rare_domain_of_large_tissue_is_seen(monkeypatch):
 # Several slices
 
 
-def in_two_slices(*, effect=1.0):
-    """The tissue, of which every fifth spot lies in a slice where twenty genes are read four times as often."""
-    counts, codes = tissue(n=120, effect=effect)
-    slices = (np.arange(120) % 5 == 0).astype(np.int64)
-    counts[np.ix_(slices == 1, np.arange(10, 30))] *= 4
+def in_two_slices(*, effect=1.0, seed=0, shares=(0.7, 0.2)):
+    """Two domains, the first with these shares of two slices; in the second slice twenty genes are read more often."""
+    rng = np.random.default_rng(seed)
+    slices = np.repeat([0, 1], [60, 80])
+    codes = (rng.random(140) >= np.array(shares)[slices]).astype(np.int64)
+    rate = np.tile(rng.gamma(2.0, 2.0, size=45) + 0.5, (140, 1))
+    rate[:, :8] *= np.exp(effect * (codes == 0))[:, None]
+    rate[np.ix_(slices == 1, np.arange(10, 30))] *= 4
+    counts = rng.poisson(rate).astype(np.float32)
+    counts[:, 0] += 1
     return counts, codes, slices
+
+
+def contrasts(values, codes, slices, domain):
+    """Difference of the domain and the others in each slice, with its weight."""
+    for each in np.unique(slices):
+        here = (slices == each) & (codes >= 0)
+        inside, outside = values[here & (codes == domain)], values[here & (codes != domain)]
+        if len(inside) and len(outside):
+            weight = len(inside) * len(outside) / (len(inside) + len(outside))
+            yield weight, inside, outside
 
 
 def test_differences_within_slices_worked_out_by_hand():
     counts, codes, slices = in_two_slices()
+    codes[::11] = -1
     found = profiles(sparse.csr_matrix(counts), codes, slices)
     z = np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4)
-    for each in (0, 1):
-        z[slices == each] -= z[slices == each].mean(axis=0)
-    z /= z.std(axis=0)
-    for domain in range(3):
-        outside = (codes != domain) & (codes >= 0)
-        expected = z[codes == domain].mean(axis=0) - z[outside].mean(axis=0)
-        for genes in found.bins:
-            expected[genes] -= expected[genes].mean()
-        np.testing.assert_allclose(found.differences[domain], expected, atol=2e-3)
+    about = z - np.stack([z[slices == each].mean(axis=0) for each in (0, 1)])[slices]
+    z /= about.std(axis=0)
     weights = terms(found)
     scores = z @ weights
     effect, p = against_spots(found, weights, random_state=0)
-    inside, outside = scores[codes == 1], scores[(codes != 1) & (codes >= 0)]
-    spread = np.sqrt((inside.var(axis=0, ddof=1) + outside.var(axis=0, ddof=1)) / 2)
-    np.testing.assert_allclose(effect[1], (inside.mean(axis=0) - outside.mean(axis=0)) / spread, rtol=2e-3)
-    told = stats.ttest_ind(inside, outside, equal_var=False, alternative="greater").pvalue
-    np.testing.assert_allclose(p[1], told, rtol=2e-2)
+    for domain in (0, 1):
+        parts = list(contrasts(z, codes, slices, domain))
+        expected = sum(w * (x.mean(axis=0) - y.mean(axis=0)) for w, x, y in parts) / sum(w for w, *_ in parts)
+        for genes in found.bins:
+            expected[genes] -= expected[genes].mean()
+        np.testing.assert_allclose(found.differences[domain], expected, atol=2e-3)
+        parts = list(contrasts(scores, codes, slices, domain))
+        total = sum(w for w, *_ in parts)
+        delta = sum(w * (x.mean(axis=0) - y.mean(axis=0)) for w, x, y in parts) / total
+        a = sum(np.square(x - x.mean(axis=0)).sum(axis=0) for _, x, _ in parts) / (sum(len(x) for _, x, _ in parts) - 2)
+        b = sum(np.square(y - y.mean(axis=0)).sum(axis=0) for *_, y in parts) / (sum(len(y) for *_, y in parts) - 2)
+        np.testing.assert_allclose(effect[domain], delta / np.sqrt((a + b) / 2), rtol=2e-3)
+        error = sum(w**2 * (a / len(x) + b / len(y)) for w, x, y in parts) / total**2
+        np.testing.assert_allclose(stats.norm.isf(p[domain]), delta / np.sqrt(error), rtol=0.1)
 
 
 def test_domains_that_only_tell_slices_apart_differ_in_nothing():
     counts, _, slices = in_two_slices()
-    joined = profiles(sparse.csr_matrix(counts), slices)
+    assert np.abs(profiles(sparse.csr_matrix(counts), slices).differences).max() > 1
     apart = profiles(sparse.csr_matrix(counts), slices, slices)
-    assert np.abs(joined.differences).max() > 1
-    assert np.abs(apart.differences).max() < 1e-5
+    assert not apart.differences.any()
     effect, p = against_spots(apart, terms(apart), random_state=0)
-    assert np.abs(effect).max() < 1e-4
-    assert p.min() > 0.4
+    assert not effect.any()
+    assert (p == 1).all()
+
+
+def test_the_effect_is_that_within_slices_however_domains_are_dealt_to_them():
+    """Of equal tissue in both slices, and of slices that hold mostly one domain each."""
+    of_first = np.zeros((45, 1))
+    of_first[:8] = 1
+    sizes = []
+    for shares in ((0.5, 0.5), (0.93, 0.07)):
+        counts, codes, slices = in_two_slices(shares=shares)
+        found = profiles(sparse.csr_matrix(counts), codes, slices)
+        sizes.append(against_spots(found, centre(of_first, found.bins), random_state=0)[0][0, 0])
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.25)
+
+
+def test_spots_of_no_domain_have_no_say_however_they_are_dealt_to_slices():
+    """Tissue that nobody named, in one slice alone and of another kind, makes no difference where domains are alike."""
+    counts, codes, slices = in_two_slices(effect=0)
+    unnamed = np.flatnonzero(slices == 0)[:25]
+    codes[unnamed] = -1
+    odd = counts.copy()
+    odd[unnamed, :12] *= 8
+    weights = np.zeros((45, 1))
+    weights[:12] = 1
+    found = []
+    for each in (counts, odd):
+        compared = profiles(sparse.csr_matrix(each), codes, slices)
+        found.append(against_spots(compared, weights, random_state=0))
+    np.testing.assert_allclose(found[0], found[1], atol=0.1)  # the unit is that of all spots

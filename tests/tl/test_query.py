@@ -765,6 +765,16 @@ def test_nothing_is_averaged_over_slices(slices):
     assert near.uns["query"][NAME]["params"]["batch_key"] == "slice"
 
 
+def test_large_slices_are_sampled_and_answered_for_all(slices, large_above):
+    whole, sampled = slices.copy(), slices.copy()
+    query(whole, MYELIN, batch_key="slice", **FEW)
+    large_above(300)
+    query(sampled, MYELIN, batch_key="slice", **FEW)
+    assert np.corrcoef(scores(whole), scores(sampled))[0, 1] > 0.98
+    means = pd.Series(scores(sampled)).groupby(sampled.obs["slice"].to_numpy()).mean()
+    assert abs(means["a"] - means["b"]) < 0.01
+
+
 def test_slices_that_are_missing_or_joined_by_the_graph_are_refused(slices):
     table = slices.copy()
     with pytest.raises(KeyError, match=r"no obs\['sample'\], which `batch_key` names"):

@@ -607,6 +607,15 @@ def test_domains_that_only_tell_slices_apart_explain_nothing_unseen():
     assert explained_unseen(halves, training, unseen, of) == pytest.approx(0, abs=0.01)
 
 
+@pytest.mark.parametrize("n_slices", [1, 4, 40])
+def test_chance_explains_nothing_unseen_in_however_many_slices(n_slices):
+    rng = np.random.default_rng(0)
+    rate = rng.gamma(2, 0.2, size=300)
+    training, unseen = (sparse.csr_matrix(rng.poisson(rate, (800, 300)).astype(np.float32)) for _ in range(2))
+    labels, slices = rng.integers(6, size=800), np.arange(800) % n_slices
+    assert -0.01 < explained_unseen(labels, training, unseen, slices) < 0
+
+
 def test_one_slice_is_judged_as_no_slice():
     rng = np.random.default_rng(0)
     training, unseen = (sparse.csr_matrix(rng.poisson(3, (40, 6)).astype(np.float32)) for _ in range(2))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse, stats
 
-from semst._slices import slice_means, slice_sums
+from semst._slices import slice_means
 from semst.asking._relative import like_expression
 from semst.pp._expression import moments, stabilise
 
@@ -28,50 +28,63 @@ class Profiles:
     Parameters
     ----------
     differences
-        ``(k, g)`` float64: mean standardised expression in a domain less that in all other spots, less the mean of this
-        over genes of like expression; zeros for genes that are not used.
+        ``(k, g)`` float64: mean standardised expression in a domain less that in all other spots of the same slice,
+        less the mean of this over genes of like expression; zeros for genes that are not used. Of several slices the
+        mean, each by :math:`n m / (n + m)` for :math:`n` spots in the domain and :math:`m` others, so that a slice
+        without either has no say.
     bins
         Indices of genes of like expression.
     values
         ``(n, g)`` CSR: logarithmic expression, each gene divided by its standard deviation.
     codes
         ``(n,)``: domain of each spot, -1 for none.
-    slices, means
-        ``(n,)`` number of each spot's slice, and of each slice what its spots are held against, ``(s, g)`` float64 in
-        the unit of ``values``: its own means; None where there is one slice, which needs none.
+    slices
+        ``(n,)`` number of each spot's slice, from 0; zeros where there is one.
     """
 
     differences: NDArray[np.float64]
     bins: tuple[NDArray[np.int64], ...]
     values: sparse.csr_matrix
     codes: NDArray[np.int64]
-    slices: NDArray[np.int64] | None = None
-    means: NDArray[np.float64] | None = None
+    slices: NDArray[np.int64]
 
 
 def profiles(counts: sparse.csr_matrix, codes: NDArray[np.int64], slices: NDArray[np.int64] | None = None) -> Profiles:
     """Compare domains, numbered from 0 in ``codes`` ``(n,)`` (-1: none), by raw counts ``(n, g)``.
 
-    With ``slices`` ``(n,)`` expression is taken relative to the mean of the spot's own slice.
+    With ``slices`` ``(n,)``, numbered from 0, spots are compared with others of their own slice alone.
     """
     values: Any = stabilise(counts, "log10k")
     mean, deviation = moments(values, slices)
     bins = like_expression(mean, deviation > 0)
     values = sparse.csr_matrix(values @ sparse.diags(1 / np.where(deviation > 0, deviation, 1)), dtype=np.float32)
-    inside = np.flatnonzero(codes >= 0)
-    members = sparse.csr_matrix((np.ones(inside.size), (codes[inside], inside)), shape=(codes.max() + 1, codes.size))
-    size = np.asarray(members.sum(axis=1))
-    sums = np.asarray((members @ values).todense(), dtype=np.float64)
-    means = None
-    if slices is not None:
-        means = slice_means(values, slices)
-        sums -= slice_sums(members.T, slices).T @ means
-    others = (sums.sum(axis=0) - sums) / (size.sum() - size)
-    differences = sums / size - others
+    numbers = np.zeros(codes.size, dtype=np.int64) if slices is None else slices
+    differences = _differences(values, codes, numbers)
     centred = np.zeros_like(differences)
     for genes in bins:
         centred[:, genes] = differences[:, genes] - differences[:, genes].mean(axis=1, keepdims=True)
-    return Profiles(centred, bins, values, codes, slices, means)
+    return Profiles(centred, bins, values, codes, numbers)
+
+
+def _differences(values: sparse.csr_matrix, codes: NDArray[np.int64], slices: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Mean of each domain less that of the other spots, within slices, ``(k, g)``; 0 for one that fills its slices."""
+    n_domains = int(codes.max()) + 1
+    total, weight = np.zeros((n_domains, values.shape[1])), np.zeros((n_domains, 1))
+    for each in np.unique(slices[codes >= 0]):
+        spots = np.flatnonzero((slices == each) & (codes >= 0))
+        members = sparse.csr_matrix(
+            (np.ones(spots.size), (codes[spots], np.arange(spots.size))), shape=(n_domains, spots.size)
+        )
+        size = np.asarray(members.sum(axis=1))
+        others = spots.size - size
+        here = values if spots.size == codes.size else values[spots]
+        sums = np.asarray((members @ here).todense(), dtype=np.float64)
+        share = size * others / spots.size
+        with np.errstate(invalid="ignore", divide="ignore"):  # a domain that is not here, or alone, has no share
+            contrast = sums / size - (sums.sum(axis=0) - sums) / others
+        total += np.where(share > 0, share * contrast, 0)
+        weight += share
+    return total / np.where(weight > 0, weight, 1)
 
 
 def centre(weights: NDArray[np.float64], bins: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
@@ -131,10 +144,21 @@ def against_genes(
 def against_spots(
     found: Profiles, weights: NDArray[np.float64], *, random_state: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Measure how far the spots of each domain differ from all others in what a term weighs.
+    r"""Measure how far the spots of each domain differ from all others of their slice in what a term weighs.
 
     Single spots are compared, not averages over neighbours, so that the test holds where domains are smooth. On large
     tissue 4000 random spots stand for all; a domain that has fewer than 200 among them is given more of its own.
+
+    With :math:`n_s` spots of the domain in slice :math:`s` and :math:`m_s` others, means :math:`\bar x_s` and
+    :math:`\bar y_s`, and variances :math:`a^2` and :math:`b^2` about them in all slices together,
+
+    .. math::
+
+        \Delta = \frac{\sum_s w_s (\bar x_s - \bar y_s)}{\sum_s w_s}, \qquad w_s = \frac{n_s m_s}{n_s + m_s}, \qquad
+        d = \frac{\Delta}{\sqrt{(a^2 + b^2) / 2}}, \qquad
+        t = \Delta \Big/ \frac{\sqrt{\sum_s w_s^2 (a^2 / n_s + b^2 / m_s)}}{\sum_s w_s}
+
+    which is Cohen's d and Welch's test where there is one slice.
 
     Parameters
     ----------
@@ -151,22 +175,42 @@ def against_spots(
     """
     spots, drawn = _some_spots(found.codes, np.random.default_rng(random_state))
     scores = np.asarray(found.values[spots] @ weights)
-    if found.slices is not None and found.means is not None:
-        scores -= (found.means @ weights)[found.slices[spots]]
     codes = found.codes[spots]
-    effect, p = (
-        np.zeros((len(found.differences), weights.shape[1])),
-        np.ones((len(found.differences), weights.shape[1])),
-    )
+    slices = np.unique(found.slices[spots], return_inverse=True)[1]
+    shape = (len(found.differences), weights.shape[1])
+    effect, p = np.zeros(shape), np.ones(shape)
     for domain in range(len(found.differences)):
-        inside, outside = scores[codes == domain], scores[(codes != domain) & drawn]
-        if min(len(inside), len(outside)) < 2:
+        inside = codes == domain
+        outside = ~inside & drawn
+        n, m = (np.bincount(slices[side], minlength=slices.max() + 1) for side in (inside, outside))
+        both = (n > 0) & (m > 0)
+        n, m = n[both], m[both]
+        sides = [side & both[slices] for side in (inside, outside)]
+        freedom = [np.count_nonzero(side) - n.size for side in sides]
+        if n.size == 0 or min(freedom) < 1:
             continue
-        spread = np.sqrt((inside.var(axis=0, ddof=1) + outside.var(axis=0, ddof=1)) / 2)
-        effect[domain] = (inside.mean(axis=0) - outside.mean(axis=0)) / np.where(spread > 0, spread, np.inf)
-        tested = stats.ttest_ind(inside, outside, equal_var=False, alternative="greater").pvalue
+        (x, a), (y, b) = (_about_slices(scores[side], slices[side]) for side in sides)
+        weight = n * m / (n + m)
+        delta = weight @ (x - y) / weight.sum()
+        spread = np.sqrt((a + b) / 2)
+        effect[domain] = delta / np.where(spread > 0, spread, np.inf)
+        errors = [np.square(weight) @ (1 / size) / weight.sum() ** 2 * variance for size, variance in ((n, a), (m, b))]
+        error = errors[0] + errors[1]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            degrees = error**2 / (errors[0] ** 2 / freedom[0] + errors[1] ** 2 / freedom[1])
+            tested = stats.t.sf(delta / np.sqrt(error), degrees)
         p[domain] = np.where(np.isfinite(tested), tested, 1)
     return effect, p
+
+
+def _about_slices(
+    scores: NDArray[np.float64], slices: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean of each slice that occurs ``(s, t)``, and the variance about these means in all of them ``(t,)``."""
+    present, numbers = np.unique(slices, return_inverse=True)
+    means = slice_means(scores, numbers)
+    squares = np.square(scores - means[numbers]).sum(axis=0)
+    return means, squares / max(len(scores) - present.size, 1)
 
 
 def _some_spots(

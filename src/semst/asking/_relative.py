@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from semst._sample import is_large, sample
-from semst._slices import slice_means
+from semst._slices import means_of_slices
 from semst.pp._expression import moments
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ _GENES_PER_BIN = 20  # and never fewer genes in each than this
 _COMPONENTS = 30
 _ROUNDS = 8  # of the decomposition: after two, the order of the spots moved scores by a tenth of their spread
 _SPOTS = 4000  # spots that the components are learnt from
+_ROWS = 256  # spots at a time, where a mean for each is spread out
 
 
 @dataclass(frozen=True)
@@ -93,14 +94,13 @@ def relative_expression(
 
     values: Any = _logarithms(counts)
     n = values.shape[0]
-    some = sample(n, random_state) if is_large(n) else np.arange(n)
+    some = sample(n, random_state)
     mean, deviation = moments(values[some] if is_large(n) else values, None if slices is None else slices[some])
     bins = like_expression(mean, deviation > 0)
     generator = np.random.default_rng(random_state)
     learnt_from = np.arange(n) if n <= _SPOTS else np.sort(generator.choice(n, _SPOTS, replace=False))
     genes = np.concatenate(bins)
-    means = mean[None] if slices is None else slice_means(values, slices)
-    slices = np.zeros(n, dtype=np.int64) if slices is None else slices
+    means = mean[None] if slices is None else means_of_slices(lambda rows: values[rows], slices)
     expression = _Standardised(values, genes, means[:, genes], deviation[genes], slices, graph)
     seen = expression.rows(learnt_from)
     start = 0
@@ -108,7 +108,7 @@ def relative_expression(
         columns = slice(start, start + group.size)
         seen[:, columns] -= seen[:, columns].mean(axis=1, keepdims=True)
         start += group.size
-    _centre(seen, slices[learnt_from])
+    _centre(seen, None if slices is None else slices[learnt_from])
     d = max(min(_COMPONENTS, min(seen.shape) - 1), 1)
     _, _, found = randomized_svd(seen, d, n_iter=_ROUNDS, random_state=random_state)
     loadings = np.zeros((len(found), counts.shape[1]), dtype=np.float32)
@@ -119,11 +119,20 @@ def relative_expression(
     return RelativeExpression(scores, loadings, bins)
 
 
-def _centre(values: NDArray[np.float32], slices: NDArray[np.int64]) -> None:
+def _centre(values: NDArray[np.float32], slices: NDArray[np.int64] | None) -> None:
     """Subtract from each row the mean of its slice, in place."""
-    for each in np.unique(slices):
-        rows = slices == each
-        values[rows] -= values[rows].mean(axis=0, dtype=np.float64).astype(np.float32)
+    if slices is None:
+        values -= values.mean(axis=0, dtype=np.float64).astype(np.float32)
+        return
+    numbers = np.unique(slices, return_inverse=True)[1]  # of some spots, not all slices may be there
+    _subtract(values, means_of_slices(lambda rows: values[rows], numbers), numbers)
+
+
+def _subtract(values: NDArray[np.float32], means: NDArray[np.float32], slices: NDArray[np.int64]) -> None:
+    """Subtract from each row what belongs to its slice, in place, some rows at a time."""
+    for start in range(0, len(values), _ROWS):
+        rows = slice(start, start + _ROWS)
+        values[rows] -= means[slices[rows]]
 
 
 def like_expression(mean: NDArray[np.float64], usable: NDArray[np.bool_]) -> tuple[NDArray[np.int64], ...]:
@@ -158,9 +167,9 @@ class _Standardised:
 
     values: sparse.csr_matrix
     genes: NDArray[np.int64]
-    means: NDArray[np.float64]  # of each slice, (s, g)
+    means: NDArray[Any]  # of each slice, (s, g)
     deviation: NDArray[np.float64]
-    slices: NDArray[np.int64]
+    slices: NDArray[np.int64] | None
     graph: sparse.csr_matrix | None
 
     def rows(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -168,9 +177,11 @@ class _Standardised:
             dense = self._around(rows) @ self.values.toarray()[:, self.genes]
         else:
             dense = (self._around(rows) @ self.values).toarray()[:, self.genes]
-        # No neighbour lies in another slice, so that it is no matter whether means are taken away before or after.
-        for each in np.unique(self.slices[rows]):
-            dense[self.slices[rows] == each] -= self.means[each].astype(np.float32)
+        means = self.means.astype(np.float32)
+        if self.slices is None:
+            dense -= means[0]
+        else:  # no neighbour lies in another slice, so that it is no matter whether this is done before averaging
+            _subtract(dense, means, self.slices[rows])
         dense /= self.deviation.astype(np.float32)
         return np.asarray(dense, dtype=np.float32)
 
@@ -181,7 +192,8 @@ class _Standardised:
         everywhere = np.zeros((self.values.shape[1], scaled.shape[1]), dtype=np.float32)
         everywhere[self.genes] = scaled
         product: Any = self.values @ everywhere
-        product -= (self.means @ scaled).astype(np.float32)[self.slices]
+        means = (self.means @ scaled).astype(np.float32)
+        product -= means[0] if self.slices is None else means[self.slices]
         return np.asarray(self._around(np.arange(len(product))) @ product, dtype=np.float32)
 
     def _around(self, rows: NDArray[np.int64]) -> Any:  # noqa: ANN401 (sparse arithmetic is untyped)

@@ -11,7 +11,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from semst._slices import side_by_side, slice_sums
+from semst._slices import side_by_side, slice_sums, sums_of_slices
 from semst._smoothness import smoothness
 from semst.metrics import agreement
 from semst.partitions._majority import majority
@@ -194,13 +194,23 @@ def explained_unseen(
     groups = indicator(np.unique(labels, return_inverse=True)[1])  # a number that no spot has is no group
     seen = np.asarray(training.T @ groups, dtype=np.float64).T + 0.5  # half a count: no share is zero
     share = seen / seen.sum(axis=1, keepdims=True)
-    slices = np.zeros(len(labels), dtype=np.int64) if slices is None else slices
-    of_slices = slice_sums(training, slices) + 0.5 * len(seen)
-    # Molecules of each domain in each slice; a trace more, for a domain that has none.
-    depth = slice_sums(np.asarray(training.sum(axis=1)) * groups, slices) + 1e-9
-    whole = (depth / depth.sum(axis=0)).T @ (of_slices / of_slices.sum(axis=1, keepdims=True))
+    whole = seen.sum(axis=0) / seen.sum()
+    if slices is not None:
+        whole = _shares_by_slice(groups, training, slices)
     test = np.asarray(unseen.T @ groups, dtype=np.float64).T
     return float((test * np.log(share / whole)).sum() / test.sum())
+
+
+def _shares_by_slice(
+    groups: NDArray[np.float32], training: sparse.csr_matrix, slices: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Shares of the genes in the slices that each domain lies in, ``(k, g)``, weighed by its molecules there."""
+    of_slices = sums_of_slices(lambda spots: training[spots], slices)
+    of_slices += 0.5 * groups.shape[1] / len(of_slices)  # as much in all as the domains have together
+    # Molecules of each domain in each slice; a trace more, for a domain that has none.
+    depth = slice_sums(np.asarray(training.sum(axis=1)) * groups, slices) + 1e-9
+    shares: NDArray[np.float64] = (depth / depth.sum(axis=0)).T @ (of_slices / of_slices.sum(axis=1, keepdims=True))
+    return shares
 
 
 def _scores(labels: NDArray[np.int64], setting: Setting) -> Mapping[str, float]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from semst.semantics._resolve import infer_species, resolve_genes
+from semst.semantics._packaged import SPECIES
+from semst.semantics._resolve import resolve_genes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,13 +19,14 @@ def shown(names: Iterable[str]) -> list[str]:
 
     Examples
     --------
-    >>> shown(["ENSG00000197971", "ENSG00000197971.15", "MBP", "ENSG99999999999"])
-    ['MBP', 'MBP', 'MBP', 'ENSG99999999999']
+    >>> shown(["ENSG00000197971", "ENSMUSG00000041607.18", "MBP", "ENSG99999999999"])
+    ['MBP', 'Mbp', 'MBP', 'ENSG99999999999']
     """
     written = [str(name) for name in names]
-    ids = [name for name in written if _ID.fullmatch(name)]
-    if not ids:
-        return written
-    found = resolve_genes(ids, species=infer_species(ids))
-    symbols = {name: str(symbol) for name, symbol in zip(ids, found.symbols, strict=True) if symbol}
+    symbols: dict[str, str] = {}
+    for species in SPECIES:  # each id in its own, whatever company it is in
+        ids = [name for name in written if (found := _ID.fullmatch(name)) and bool(found[1]) == (species == "mouse")]
+        if ids:
+            official = resolve_genes(ids, species=species).symbols
+            symbols |= {name: str(symbol) for name, symbol in zip(ids, official, strict=True) if symbol}
     return [symbols.get(name, name) for name in written]

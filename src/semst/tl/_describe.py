@@ -96,15 +96,15 @@ def describe(
     table_key
         Name of the table in a SpatialData that has several.
     batch_key
-        Key of ``obs`` that says which slice a spot belongs to, as :func:`semst.tl.cluster` takes it: expression is then
-        compared relative to the mean of the spot's own slice, so that no name tells slices apart. The default takes all
-        spots for one slice.
+        Key of ``obs`` that says which slice a spot belongs to, as :func:`semst.tl.cluster` takes it: spots of a domain
+        are then compared with the others of their own slice, so that no name tells slices apart; a domain that shares
+        no slice with another has none. The default takes all spots for one slice.
 
     Returns
     -------
     DataFrame with a row for each domain and term with a false discovery rate below ``fdr`` and an effect above 0, the
     largest effects of each domain first: ``domain``, ``term``, ``kind``, ``effect`` (Cohen's d between spots of the
-    domain and all others), ``z`` (against genes of like expression), ``p_value`` and ``fdr`` (in [0, 1], within the
+    domain and all others of their slice), ``z`` (against genes of like expression), ``p_value`` and ``fdr`` (in [0, 1], within the
     domain), ``genes`` (the five that contribute most, separated by spaces; symbols where
     ``var_names`` holds Ensembl ids). Written into the table:
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from anndata import AnnData
+    from numpy.typing import NDArray
     from spatialdata import SpatialData
 
     from semst.asking._relative import RelativeExpression
@@ -203,10 +204,10 @@ def query(
     problems.raise_if_any()
     assert counts is not None  # for the type checker: else a problem was raised
     warn_of_bare_glass(table, where="query")
+    if batch_key is None:
+        _warn_of_joined_slices(data, table, coordinates, spatial_key, coordinate_system)
     graph = None
     if coordinates is not None:
-        if batch_key is None:
-            warn_of_joined_slices(table, coordinates, where="query")
         graph = spatial_graph(table, coordinates, n_neighbors=n_neighbors, slices=slices)
     expression = relative_expression(counts, graph, random_state=random_state, slices=slices)
     weighed = weigh(questions, len(gene_names), None if space is None else space.vectors, words)
@@ -234,6 +235,23 @@ def query(
         _warn(each, found, empty=empty)
         tables.append(genes)
     return pd.concat(tables, ignore_index=True)
+
+
+def _warn_of_joined_slices(
+    data: AnnData | SpatialData,
+    table: AnnData,
+    coordinates: NDArray[np.float64] | None,
+    spatial_key: str,
+    coordinate_system: str | None,
+) -> None:
+    """Look where spots lie also where nothing is averaged: without coordinates nothing can be told, and nothing is."""
+    if coordinates is None:
+        unheard = Problems(WHERE)
+        coordinates = read_coordinates(
+            data, table, unheard, spatial_key=spatial_key, coordinate_system=coordinate_system
+        )
+    if coordinates is not None:
+        warn_of_joined_slices(table, coordinates, where="query")
 
 
 def _earlier(table: AnnData, key: object) -> list[str] | None:
