@@ -64,7 +64,8 @@ def spot_prompts(tissue: ad.AnnData, n_domains: int, seed: int) -> Found:
 def spot_prompts_permuted(tissue: ad.AnnData, n_domains: int, seed: int) -> Found:
     """The control of it: in the prompts each gene goes by the name of another one; expression untouched.
 
-    Any name of the table may be drawn, also one that a language model hardly knows, which can only favour the true names.
+    Any name of the table may be drawn, also one that a language model hardly knows, which if anything favours the true
+    names.
     """
     names = tissue.var_names
     tissue.var_names = np.random.default_rng(1000 + seed).permutation(names)

@@ -104,8 +104,8 @@ def describe(
     -------
     DataFrame with a row for each domain and term with a false discovery rate below ``fdr`` and an effect above 0, the
     largest effects of each domain first: ``domain``, ``term``, ``kind``, ``effect`` (Cohen's d between spots of the
-    domain and all others of their slice), ``z`` (against genes of like expression), ``p_value`` and ``fdr`` (in [0, 1], within the
-    domain), ``genes`` (the five that contribute most, separated by spaces; symbols where
+    domain and all others, of their slice), ``z`` (against genes of like expression), ``p_value`` and ``fdr`` (in
+    [0, 1], within the domain), ``genes`` (the five that contribute most, separated by spaces; symbols where
     ``var_names`` holds Ensembl ids). Written into the table:
 
     ``uns["{key}_description"]``
