@@ -440,7 +440,7 @@ def test_signature(function):
     first, *others = inspect.signature(function).parameters.values()
     assert first.name == "data"
     assert all(other.kind is other.KEYWORD_ONLY for other in others)
-    assert all(f"\n    {other.name}\n" in function.__doc__ for other in others)
+    assert all(f"\n{other.name}\n" in inspect.getdoc(function) for other in others)
 
 
 REAL = [

@@ -7,6 +7,7 @@ from anndata import AnnData
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from semst.pp._graphs import expression_graph, on_hexagons, spatial_graph, widen
 
@@ -166,6 +167,17 @@ def test_expression_graph_by_brute_force():
     graph = expression_graph(features, n_neighbors=5)
     is_plain(graph)
     np.testing.assert_array_equal(graph.toarray() > 0, by_cosine(features.astype(np.float64), 5))
+
+
+def test_threads_do_not_decide_between_spots_that_are_alike():
+    """Spots with the same neighbours in space have the same averages, of which 14 neighbours leave one out."""
+    generator = np.random.default_rng(0)
+    features = generator.permutation(generator.normal(size=(300, 20)).astype(np.float32).repeat(2, axis=0))
+    graphs = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            graphs.append(expression_graph(features, n_neighbors=14))
+    assert (graphs[0] != graphs[1]).nnz == 0
 
 
 def test_expression_graph_survives_a_spot_without_expression_and_very_few_spots():

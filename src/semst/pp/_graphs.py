@@ -163,12 +163,15 @@ def expression_graph(features: NDArray[np.float32], *, n_neighbors: int = 15) ->
     Long et al., arXiv:2511.11380 (feature graph).
     """
     from sklearn.neighbors import NearestNeighbors
+    from threadpoolctl import threadpool_limits
 
     n = features.shape[0]
     length = np.linalg.norm(features, axis=1, keepdims=True)
     unit = features / np.where(length > 0, length, 1)
-    # On unit vectors the Euclidean order is the order by cosine.
-    index = NearestNeighbors(n_neighbors=min(n_neighbors, n - 1)).fit(unit).kneighbors(return_distance=False)
+    # On unit vectors the Euclidean order is the order by cosine. Spots with the same neighbours in space have the same
+    # averages, and how many threads share the work would decide by rounding which of them is nearer.
+    with threadpool_limits(1):
+        index = NearestNeighbors(n_neighbors=min(n_neighbors, n - 1)).fit(unit).kneighbors(return_distance=False)
     rows = np.repeat(np.arange(n), index.shape[1])
     ones = np.ones(rows.size, dtype=np.float32)
     return _binary(sparse.csr_matrix((ones, (rows, index.ravel())), shape=(n, n)))
