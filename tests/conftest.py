@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -69,3 +70,29 @@ def _as_spatialdata(tissue, *, scale=1.0):
         shapes={"cells": ShapesModel.parse(circles, transformations=transformations)},
         tables={"table": TableModel.parse(table, region="cells", region_key="region", instance_key="cell_id")},
     )
+
+
+@pytest.fixture(scope="session")
+def one_slice():
+    """Give a function that makes a small slice of three domains."""
+    import semst
+
+    def make(seed=0, *, platform="visium"):
+        return semst.datasets.simulated(
+            n_spots=200, n_genes=60, n_domains=3, platform=platform, random_state=seed, progress=False
+        )
+
+    return make
+
+
+@pytest.fixture
+def told(caplog):
+    """Give a function that runs something and returns what was warned of."""
+
+    def lines(run):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, logger="semst"):
+            run()
+        return [record.getMessage() for record in caplog.records]
+
+    return lines

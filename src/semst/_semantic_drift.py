@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from semst._batch_key import check_graph, read_slices
-from semst._doubts import warn_of_joined_slices
 from semst._inputs import find_table, is_spatialdata, read_coordinates, read_matrix
+from semst._joined import warn_of_joined_slices
 from semst._keys import SEMANTICS, SPATIAL
 from semst._problems import Problems, is_whole, listed
 

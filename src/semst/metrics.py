@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from semst._batch_key import read_slices
-from semst._doubts import warn_of_joined_slices
 from semst._inputs import find_table, is_spatialdata, read_coordinates
+from semst._joined import warn_of_joined_slices
 from semst._keys import CLUSTER, GROUND_TRUTH, SPATIAL
 from semst._labels import numbered
 from semst._problems import Problems, counted, listed
@@ -183,7 +183,7 @@ def score(
     scores = {} if reference is None else agreement(table.obs[reference], table.obs[key])
     places = np.asarray(coordinates)
     if batch_key is None:
-        warn_of_joined_slices(table, places, where="score")
+        warn_of_joined_slices(table, places, where="score", domains=key)
     return scores | smoothness(places, table.obs[key], slices)
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from semst._doubts import warn_of_bare_glass, warn_of_control_probes, warn_of_joined_slices
+from semst._doubts import warn_of_bare_glass, warn_of_control_probes
 from semst._inputs import find_table
+from semst._joined import warn_of_joined_slices, warn_of_unshared_genes
 from semst._keys import IN_CLUSTER, SEMANTICS, ClusterKeys, ModulationKeys
 from semst._problems import Problems, listed
 from semst._results import Data, check_writable, target
@@ -130,6 +131,8 @@ def _warn_of_doubts(table: AnnData, checked: Checked, options: ClusterOptions) -
     warn_of_control_probes(table, where=where)
     if options.batch_key is None:
         warn_of_joined_slices(table, checked.coordinates, where=where)
+    elif checked.slices is not None:
+        warn_of_unshared_genes(checked.counts, checked.slices, where=where, batch_key=options.batch_key)
 
 
 def _missing_semantics(table: AnnData, options: ClusterOptions) -> SemanticsResult | None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from semst._batch_key import check_graph, read_slices
-from semst._doubts import warn_of_bare_glass, warn_of_joined_slices
+from semst._doubts import warn_of_bare_glass
 from semst._inputs import check_names, find_table, read_coordinates, read_counts, read_matrix
+from semst._joined import warn_of_joined_slices
 from semst._problems import Problems, counted, listed
 from semst._sample import is_large
 from semst._slices import side_by_side

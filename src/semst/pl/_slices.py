@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from semst._inputs import is_spatialdata
+from semst._joined import warn_of_joined_slices
 from semst._keys import SPATIAL
 from semst._labels import empty_as_missing
 from semst._problems import Problems, counted, listed
@@ -91,7 +92,10 @@ def read_scenes(
                     "`image` is a mapping from slice to image; say which slice a spot belongs to with `batch_key`."
                 )
             image = False
-        return {"": read(table=table, image=image, coordinate_system=coordinate_system)}
+        scene = read(table=table, image=image, coordinate_system=coordinate_system)
+        if scene is not None and batch_key is None:
+            warn_of_joined_slices(table, scene.coordinates, where="pl")
+        return {"": scene}
     wanted = images_by_slice(image, slices, problems)
     if not (is_spatialdata(data) and table.uns.get(SPATIAL.attributes)):
         return {

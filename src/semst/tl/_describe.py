@@ -8,8 +8,8 @@ import pandas as pd
 from scipy.stats import false_discovery_control
 
 from semst._batch_key import read_slices
-from semst._doubts import warn_of_domains_of_slices
 from semst._inputs import check_names, find_table, read_counts
+from semst._joined import warn_of_domains_of_slices
 from semst._keys import CLUSTER, IN_DESCRIPTION, SEMANTICS, UNNAMED, DescriptionKeys
 from semst._labels import empty_as_missing
 from semst._problems import Problems, listed

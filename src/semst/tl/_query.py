@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from semst._batch_key import check_graph, read_slices
-from semst._doubts import warn_of_bare_glass, warn_of_joined_slices
+from semst._doubts import warn_of_bare_glass
 from semst._evidence import ABSENT, WEAK, is_far
 from semst._inputs import check_names, find_table, read_coordinates, read_counts
+from semst._joined import warn_of_joined_slices
 from semst._keys import IN_QUERY, QUERY, SEMANTICS, SPATIAL, QueryKeys
 from semst._problems import Problems, listed
 from semst._provenance import versions

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from semst._doubts import warn_of_bare_glass, warn_of_joined_slices
+from semst._doubts import warn_of_bare_glass
 from semst._inputs import find_table, read_matrix
+from semst._joined import warn_of_joined_slices
 from semst._keys import CONTROL, IN_CONTROL, SEMANTICS, SPATIAL, ControlKeys
 from semst._labels import empty_as_missing
 from semst._problems import Problems, is_whole, listed
