@@ -165,6 +165,16 @@ def test_slices_drawn_one_upon_the_other_are_told(draw, donors, told):
     plt.close("all")
 
 
+def test_maps_of_different_slices_are_told(donors, told):
+    table = donors.copy()
+    for name, key in (("one", "donor"), ("two", None), ("three", None)):
+        semst.tl.query(table, {name: list(table.var_names[:3])}, n_permutations=19, batch_key=key)
+    options = {"batch_key": "donor", "image": False}
+    told_of = "query: 'one' with batch_key='donor' and 'three' without batch_key were asked of different slices"
+    assert [line.startswith(told_of) for line in told(lambda: semst.pl.query(table, **options))] == [True]
+    assert told(lambda: semst.pl.query(table, names=["two", "three"], **options)) == []
+
+
 def test_genes_that_a_slice_lacks_are_told(donors, told):
     """As an outer join of tables with different genes leaves them."""
     apart = {name: donors[donors.obs["donor"] == name] for name in ("a", "b")}

@@ -22,24 +22,10 @@ logger = logging.getLogger("semst")
 FEWEST_SPOTS = 10  # of a tissue, and of a slice: of fewer the mean of a gene says nothing
 
 
-def read_slices(table: AnnData, key: str | None, problems: Problems) -> NDArray[np.int64] | None:
-    """Read which slice each spot belongs to.
-
-    Parameters
-    ----------
-    table
-        With the key in ``obs``.
-    key
-        None where there is one slice.
-    problems
-        Collects: a missing key, spots without a slice, slices of fewer than 10 spots.
-
-    Returns
-    -------
-    ``(n_spots,)`` int64, numbered from 0 in the order of their first spots, so that names do not matter; None where
-    there is one slice, or where ``problems`` says why not.
-    """
-    if key is None:
+def slice_column(table: AnnData, key: object, problems: Problems) -> pd.Series | None:
+    """Read the names of the slices, one for each spot; None where ``problems`` says why not."""
+    if not isinstance(key, str):
+        problems.add(f"`batch_key` must be a key of obs, got {type(key).__name__}; put what tells slices apart there.")
         return None
     if key not in table.obs:
         problems.missing(f"no obs[{key!r}], which `batch_key` names; obs has {listed(table.obs.columns)}.")
@@ -51,6 +37,34 @@ def read_slices(table: AnnData, key: str | None, problems: Problems) -> NDArray[
             f"{counted(unknown.size, 'spot has', 'spots have')} no slice in obs[{key!r}] "
             f"({listed(table.obs_names[unknown], limit=3)}); name their slice or remove them."
         )
+        return None
+    if pd.api.types.is_float_dtype(column) and (column % 1 != 0).any():
+        problems.add(f"obs[{key!r}] holds numbers with fractions, which name no slice; name another with `batch_key`.")
+        return None
+    return column
+
+
+def read_slices(table: AnnData, key: str | None, problems: Problems) -> NDArray[np.int64] | None:
+    """Read which slice each spot belongs to.
+
+    Parameters
+    ----------
+    table
+        With the key in ``obs``.
+    key
+        None where there is one slice.
+    problems
+        Collects: a missing key, spots without a slice, fractions, slices of fewer than 10 spots.
+
+    Returns
+    -------
+    ``(n_spots,)`` int64, numbered from 0 in the order of their first spots, so that names do not matter; None where
+    there is one slice, or where ``problems`` says why not.
+    """
+    if key is None:
+        return None
+    column = slice_column(table, key, problems)
+    if column is None:
         return None
     codes, names = pd.factorize(column)
     sizes = np.bincount(codes)

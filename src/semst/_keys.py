@@ -180,6 +180,7 @@ class QueryEntries:
     nearness: str = "nearness"  # float: cosine of the words with the nearest term, NaN for genes
     p_value: str = "p_value"  # float: of the pattern that the genes have in common
     genes: str = "genes"  # table
+    params: str = "params"  # dict: arguments
 
 
 @dataclass(frozen=True)

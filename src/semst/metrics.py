@@ -145,8 +145,8 @@ def score(
     KeyError
         If a key or the coordinates are not there.
     ValueError
-        If the coordinates are not finite, or there are too few labelled spots, in a slice or in all; if a spot has no
-        slice.
+        If the coordinates are not finite, no spot has a reference label, or one that has lacks a domain; if there are
+        fewer than 11 spots with a domain, in a slice or in all; if a spot has no slice.
 
     Examples
     --------

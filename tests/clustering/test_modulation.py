@@ -371,7 +371,7 @@ def test_own_vectors_of_spots_tell_no_genes(table):
     own.obsm["mine"] = np.random.default_rng(0).normal(size=(own.n_obs, 5)).astype(np.float32)
     semst.tl.cluster(own, n_clusters=4, semantics_key="mine", **FEW)
     stored = own.uns["semst"]["modulation"]
-    assert "obsm['mine'] was not made from vectors of genes" in stored["why_no_genes"]
+    assert "no record of how obsm['mine'] was made" in stored["why_no_genes"]
     assert not {"genes", "influence"} & set(stored)
     assert own.obs["semst_alpha"].min() > 0
 
@@ -388,4 +388,7 @@ def test_vectors_that_no_longer_belong_together_are_noticed(table):
     assert "no longer" in reason(narrow)
     forgotten = table.copy()
     forgotten.uns["gene_semantics"] = "lost"
-    assert "was not made from vectors of genes" in reason(forgotten)
+    assert "no record of how obsm['gene_semantics'] was made" in reason(forgotten)
+    otherwise = table.copy()
+    otherwise.uns["gene_semantics"]["params"]["mode"] = "spots"
+    assert "was not made from vectors of genes" in reason(otherwise)

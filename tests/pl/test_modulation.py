@@ -9,6 +9,7 @@ from matplotlib.patches import Rectangle
 
 import semst
 from semst.pl import _modulation
+from semst.pl._modulation import _percent
 from semst.pl._palette import PALETTE, oklab
 
 
@@ -244,7 +245,7 @@ def test_each_slice_has_both_maps_on_one_scale(adata, given):
     ax = plt.subplots(2, 3)[1].ravel() if given else None
     axes = semst.pl.modulation(adata, batch_key="slice", ax=ax)
     titles = ["factor: size of α, s2", "factor: size of α, s10", "shift: size of β, s2", "shift: size of β, s10"]
-    assert [panel.get_title() for panel in axes] == [*titles, "by domain", "genes behind it"]
+    assert [panel.get_title().replace("\n", " ") for panel in axes] == [*titles, "by domain", "genes behind it"]
     for number, (panel, piece) in enumerate(zip(axes[:4], ["s2", "s10"] * 2, strict=True)):
         key = ["semst_alpha", "semst_beta"][number // 2]
         (circles,) = [each for each in panel.collections if each.get_gid() == "values"]
@@ -255,6 +256,19 @@ def test_each_slice_has_both_maps_on_one_scale(adata, given):
     if not given:
         places = [(each.get_subplotspec().rowspan.start, each.get_subplotspec().colspan.start) for each in axes]
         assert places == [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (0, 3)]
+
+
+def test_one_slice_is_named_once(adata):
+    adata.obs["slice"] = "only"
+    titles = [panel.get_title().replace("\n", " ") for panel in semst.pl.modulation(adata, batch_key="slice")]
+    assert titles[:2] == ["factor: size of α, only", "shift: size of β, only"]
+
+
+@pytest.mark.parametrize(
+    ("share", "told"), [(1.9, "190 %"), (0.123, "12 %"), (0.0123, "1.2 %"), (-0.4, "−40 %"), (0.0996, "10 %")]
+)
+def test_shares_are_whole_percent_or_two_digits(share, told):
+    assert _percent(share) == told
 
 
 def test_slices_that_are_missing_and_too_few_axes_are_told_together(adata):

@@ -10,6 +10,8 @@ import pytest
 from matplotlib.colors import to_hex
 
 import semst
+from semst._problems import Problems
+from semst.pl._slice_images import images_by_slice
 
 
 @pytest.fixture
@@ -75,6 +77,66 @@ def test_a_row_for_each_key_and_a_column_for_each_slice(many, ncols):
     panels = semst.pl.domains(many, color=["semst", "value", "other"], batch_key="slice", ncols=ncols)
     assert places(panels) == [(row, column) for row in range(3) for column in range(6)]
     assert [ax.get_title() for ax in panels[5:7]] == ["semst, s5", "value, s0"]
+
+
+@pytest.mark.parametrize(
+    ("color", "title", "told"),
+    [
+        ("semst", None, ["s0", "s1"]),
+        ("semst", "", ["", ""]),
+        ("semst", "ours", ["ours, s0", "ours, s1"]),
+        ("semst", ["left", "right"], ["left", "right"]),
+        (["semst", "other"], ["ours", ""], ["ours, s0", "ours, s1", "", ""]),
+        (["semst", "other"], list("abcd"), list("abcd")),
+    ],
+)
+def test_titles_are_of_keys_or_of_panels(many, color, title, told):
+    two = many[many.obs["slice"].isin(["s0", "s1"])].copy()
+    panels = semst.pl.domains(two, color=color, batch_key="slice", title=title)
+    assert [ax.get_title() for ax in panels] == told
+    with pytest.raises(ValueError, match=r"`title` has 3 entries for 1 key or 2 panels\."):
+        semst.pl.domains(two, batch_key="slice", title=list("abc"))
+
+
+def test_slices_that_are_numbers_are_named_by_numbers():
+    found = images_by_slice({1: "left", "2": False}, ["1", "2", "3"], Problems("domains"))
+    assert found == {"1": "left", "2": False, "3": None}
+
+
+def test_a_long_name_stays_above_its_panel(many):
+    two = many[many.obs["slice"].isin(["s0", "s1"])].copy()
+    long = "visium_section_of_the_left_hemisphere_of_donor_number_twelve"
+    two.obs["slice"] = two.obs["slice"].astype(str) + long
+    panels = semst.pl.domains(two, batch_key="slice")
+    panels[0].figure.canvas.draw()
+    for ax in panels:
+        assert ax.get_title().replace("\n", "").endswith(long)
+        assert ax.title.get_window_extent().width < 1.1 * ax.get_window_extent().width
+
+
+def test_numbers_that_are_all_one_have_one_colour(many):
+    many = many.copy()
+    many.obs["value"] = 1.0
+    panels = semst.pl.domains(many, color="value", batch_key="slice")
+    limits = {circles.get_clim() for ax in panels for circles in ax.collections if circles.get_gid() == "values"}
+    assert len(limits) == 1
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda table: ["slice"], "`batch_key` must be a key of obs, got list"),
+        (lambda table: table.obs["slice"], "`batch_key` must be a key of obs, got Series"),
+        (lambda table: "fraction", r"obs\['fraction'\] holds numbers with fractions, which name no slice"),
+    ],
+    ids=["list", "series", "fractions"],
+)
+def test_what_names_no_slices_is_told(many, spoil, message):
+    table = many.copy()
+    table.obs["fraction"] = np.linspace(0, 1, table.n_obs)
+    for look in (semst.pl.domains, semst.metrics.score):
+        with pytest.raises(ValueError, match=message):
+            look(table, batch_key=spoil(table))
 
 
 def test_more_slices_than_columns_go_on_in_another_row_and_the_next_key_begins_one(many):

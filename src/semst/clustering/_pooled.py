@@ -80,6 +80,11 @@ def pooling_of(
     """
     params = fresh.params if fresh is not None else written_params(table, key)
     vectors = fresh.gene_vectors if fresh is not None else table.varm.get(key)
+    if not params:
+        return (
+            f"uns[{key!r}] has no record of how obsm[{key!r}] was made. Vectors of your own have none, and "
+            "anndata.concat drops it: run semst.pp.gene_semantics after joining slices"
+        )
     if vectors is None or params.get("mode") != "genes":
         return f"obsm[{key!r}] was not made from vectors of genes by semst.pp.gene_semantics(mode='genes')"
     source = params.get("layer")

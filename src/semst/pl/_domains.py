@@ -11,12 +11,12 @@ import pandas as pd
 
 from semst._inputs import find_table, is_spatialdata
 from semst._keys import CLUSTER, SPATIAL, ClusterKeys
-from semst._problems import Problems, listed, meant
+from semst._problems import Problems, counted, listed, meant
 from semst.pl import _draw
 from semst.pl._colors import Palette, as_labels, assign_colors, check_palette, keep_colors
 from semst.pl._describe import has_description, read_names
 from semst.pl._scene import Scene, check_map_options, given_axes, new_axes
-from semst.pl._slices import heading, legend_of, read_scenes, slices_of
+from semst.pl._slices import legend_of, read_scenes, slices_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +90,8 @@ def domains(
     cmap
         Name of the matplotlib colour map for numbers.
     title
-        One for each panel; the default is the key, or with ``batch_key`` the slice. An empty string leaves it out.
+        One for each key, which with ``batch_key`` the slice is added to, or one for each panel; an empty string leaves
+        it out. The default is the key, or the slice where there are several of one key.
     legend
         Whether to explain the colours.
     names
@@ -112,11 +113,11 @@ def domains(
         slices that share none are drawn each in its own.
     batch_key
         Key of ``obs`` that says which slice a spot belongs to, as :func:`semst.tl.cluster` takes it. Each slice has a
-        panel of its own then, with its own coordinates: a column for each slice and a row for each key. Colours and
-        legend are those of all. Beneath a slice lies the image whose library in ``uns[spatial_key]`` bears its name. In
-        a SpatialData slices that lie over each other in one coordinate system have the images that bear part of their
-        name or of their region's, such as "A_image" of the region "A", and where names do not tell none. The default
-        draws all spots in one panel.
+        panel of its own then, with its own coordinates: a column for each slice, in natural order of their names or in
+        that of ordered categories, and a row for each key. Colours and legend are those of all. Beneath a slice lies
+        the image whose library in ``uns[spatial_key]`` bears its name. In a SpatialData slices that lie over each other
+        in one coordinate system have the images that bear part of their name or of their region's, such as "A_image" of
+        the region "A", and where names do not tell none. The default draws all spots in one panel.
     ax
         Axes to draw on, as many as keys, times slices with ``batch_key``; make their figure with
         ``layout="constrained"``, so that the legends beside them have room. The default makes a new figure.
@@ -164,8 +165,7 @@ def domains(
     slices = {} if batch_key is None else slices_of(table, batch_key, problems)
     panels = [(key, name) for key in keys for name in slices or [""]]
     axes = given_axes(ax, len(panels), problems, of="panels, one for each key and slice" if slices else "keys")
-    usual = [heading(key, name, several_keys=len(keys) > 1) if slices else key for key, name in panels]
-    titles = _titles(title, usual, problems)
+    titles = _titles(title, keys, list(slices), problems)
     check_map_options(problems, size=size, cmap=cmap, ncols=ncols)
     _check_options(problems, alpha=alpha, scale_bar=scale_bar)
     scenes = read_scenes(
@@ -300,11 +300,18 @@ def _named(label: str, words: str) -> str:
     return "\n".join(textwrap.wrap(f"{label} {words}" if label.isdigit() else f"{label}: {words}", _LEGEND_LETTERS))
 
 
-def _titles(title: str | Sequence[str] | None, usual: list[str], problems: Problems) -> list[str]:
-    titles = usual if title is None else [title] if isinstance(title, str) else list(title)
-    if len(titles) != len(usual):
-        problems.add(f"`title` has {len(titles)} entries for {len(usual)} keys.")
-    return titles
+def _titles(title: str | Sequence[str] | None, keys: list[str], slices: list[str], problems: Problems) -> list[str]:
+    """Title of each panel, key by key."""
+    if title is None and len(keys) == 1 and slices:
+        return slices
+    given = keys if title is None else [title] if isinstance(title, str) else list(title)
+    if len(given) == len(keys):
+        return [f"{told}, {name}" if name and told else told for told in given for name in slices or [""]]
+    n_panels = len(keys) * max(len(slices), 1)
+    if len(given) != n_panels:
+        panels = f" or {n_panels} panels" if slices else ""
+        problems.add(f"`title` has {len(given)} entries for {counted(len(keys), 'key', 'keys')}{panels}.")
+    return given
 
 
 def _check_options(problems: Problems, *, alpha: float, scale_bar: bool | float) -> None:
@@ -358,7 +365,10 @@ def _draw_values(
     here = values if rows is None else values[rows]
     circles = _draw.draw_values(ax, scene.coordinates, scene.diameter, here, alpha=alpha, cmap=cmap)
     if circles is not None and rows is not None:
-        circles.set_clim(np.nanmin(values), np.nanmax(values))  # one scale for all slices
+        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+        # One scale for all slices; where all numbers are one, a colour bar would widen that of its own panel alone.
+        around = 0.0 if low < high else 0.1 * max(abs(low), 1.0)
+        circles.set_clim(low - around, high + around)
     if circles is not None and key.endswith(ClusterKeys("").confidence):
         circles.set_clim(0, 1)  # a confidence has one meaning in every picture
     if circles is not None and legend:

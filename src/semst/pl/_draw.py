@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from semst.pl._image import View
 
 NO_LABEL = "unlabelled"
+_TITLE = 10.5  # letters of a title in an inch, in type of twelve points
 
 
 def draw_spots(
@@ -207,4 +209,16 @@ def frame(ax: Axes, view: View, *, title: str) -> None:
     ax.spines[:].set_visible(False)
     ax.patch.set_visible(False)  # it would cover the legend of the Axes to the left, which reaches into this one
     if title:
-        ax.set_title(title)
+        ax.set_title(wrapped(title, ax.get_window_extent().width / ax.figure.dpi))
+
+
+def wrapped(title: str, width: float) -> str:
+    r"""Break a title so that it stays above its panel, which is ``width`` inches wide; breaks that it has stay.
+
+    Examples
+    --------
+    >>> wrapped("visium section of donor 12", 1.5)
+    'visium section\nof donor 12'
+    """
+    letters = max(8, int(width * _TITLE))
+    return "\n".join(part for line in title.split("\n") for part in textwrap.wrap(line, letters) or [""])

@@ -152,11 +152,10 @@ def modulation(
         places = [coordinates[rows] for rows in slices.values()] or [coordinates]
         axes = _new_axes(places, len(found.names), n_genes)
     keys = ModulationKeys(key)
-    titles = [f"{what}, {name}" if name else what for what in _MAPS for name in slices or [""]]
     maps = domains(
         data,
         color=[keys.alpha, keys.beta],
-        title=titles,
+        title=_MAPS,
         image=image,
         size=size,
         cmap=cmap,
@@ -337,7 +336,7 @@ def _draw_genes(ax: Axes, found: _Found, n_genes: int) -> None:
             ax.add_patch(Rectangle((number + 0.03, place - 0.44), 0.94, 0.88, facecolor=fill, linewidth=0))
             label = ax.text(number + 0.5, place - 0.13, named[number], **_middle(), color=ink)
             label.set_fontsize(float(np.clip(76 / max(len(label.get_text()), 1), 5.5, 9.0)))
-            percent = f"{100 * told:.2g} %".replace("-", "−")
+            percent = _percent(told)
             ax.text(number + 0.5, place + 0.22, percent, **_middle(), color=ink, fontsize="x-small")
     ax.set_xlim(0, n_shown)
     ax.set_ylim(len(found.names) - 0.4, -0.6)
@@ -354,6 +353,11 @@ def _draw_genes(ax: Axes, found: _Found, n_genes: int) -> None:
         title_fontsize="small",
         handlelength=1.0,
     )
+
+
+def _percent(share: float) -> str:
+    percent = 100 * share
+    return f"{percent:{'.0f' if abs(percent) >= 10 else '.2g'}} %".replace("-", "−")
 
 
 def _middle() -> dict[str, Any]:

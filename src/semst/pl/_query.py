@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import re
 import textwrap
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
     from spatialdata import SpatialData
+
+logger = logging.getLogger("semst")
 
 _WHERE = "semst.pl.query"
 _LEAST_LIMIT = 3.0  # of the scale: what genes drawn at random give now and then must look pale
@@ -138,6 +141,7 @@ def query(
         batch_key=batch_key,
     )
     problems.raise_if_any()
+    _warn_of_different_slices(maps)
     in_row = len(slices) if len(slices) > 1 else len(maps)
     if axes is None:
         axes = _new_axes(scenes, maps, n_genes=n_genes, ncols=ncols, in_row=in_row)
@@ -161,6 +165,7 @@ class _Map:
     p_value: float
     far_from: str
     scores: NDArray[np.float64]
+    batch_key: str | None  # that it was asked with
 
     @property
     def readable(self) -> bool:
@@ -214,9 +219,21 @@ def _read(table: AnnData, names: str | Sequence[str] | None, key: str, problems:
                     p_value=float(entry[IN_QUERY.p_value]),
                     far_from=str(entry[IN_QUERY.read_as][0]) if far else "",
                     scores=scores,
+                    batch_key=dict(entry.get(IN_QUERY.params, {})).get("batch_key"),
                 )
             )
     return maps
+
+
+def _warn_of_different_slices(maps: Sequence[_Map]) -> None:
+    """Say where scores stand on one scale that are relative to different spots."""
+    by_key = {each.batch_key: each.words for each in maps}
+    if len(by_key) > 1:
+        told = " and ".join(
+            f"{words!r} {'without batch_key' if key is None else f'with batch_key={key!r}'}"
+            for key, words in by_key.items()
+        )
+        logger.warning("query: %s were asked of different slices; ask them in the same way to compare them.", told)
 
 
 def _called(entry: Mapping[str, Any], name: str) -> str:

@@ -30,10 +30,11 @@ def images_by_slice(image: Images, slices: Iterable[str], problems: Problems) ->
     if not isinstance(image, Mapping):
         return dict.fromkeys(slices, image)
     names = list(slices)
-    unknown = [str(name) for name in image if name not in names]
+    named = {str(name): each for name, each in image.items()}  # slices may be numbers in obs
+    unknown = [name for name in named if name not in names]
     if unknown:
         problems.missing(f"`image` has the keys {listed(unknown)}, which are no slices; there is {listed(names)}.")
-    return {name: image.get(name) for name in names}
+    return {name: named.get(name) for name in names}
 
 
 def library_of_slice(table: AnnData, spatial_key: str, name: str, *, image: Image) -> Image:

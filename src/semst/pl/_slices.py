@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from semst._batch_key import slice_column
 from semst._inputs import is_spatialdata
 from semst._joined import warn_of_joined_slices
 from semst._keys import SPATIAL
-from semst._labels import empty_as_missing
-from semst._problems import Problems, counted, listed
 from semst.pl._colors import as_labels, reading_order
 from semst.pl._palette import UNLABELLED
 from semst.pl._scene import Scene, read_scene
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
     from spatialdata import SpatialData
+
+    from semst._problems import Problems
 
 
 def slices_of(table: AnnData, batch_key: str, problems: Problems) -> dict[str, NDArray[np.int64]]:
@@ -36,20 +37,14 @@ def slices_of(table: AnnData, batch_key: str, problems: Problems) -> dict[str, N
     batch_key
         Key of ``obs``: categories, text, booleans or whole numbers.
     problems
-        Collects: no such key, spots without a slice.
+        Collects: no such key, spots without a slice, fractions.
 
     Returns
     -------
     In natural order of names, or the user's own where the categories are ordered; empty where ``problems`` says why.
     """
-    if batch_key not in table.obs:
-        problems.missing(f"no obs[{batch_key!r}], which `batch_key` names; obs has {listed(table.obs.columns)}.")
-        return {}
-    column = empty_as_missing(table.obs[batch_key])
-    unknown = int(column.isna().sum())
-    if unknown:
-        without = counted(unknown, "spot has", "spots have")
-        problems.add(f"{without} no slice in obs[{batch_key!r}]; name their slice or remove them.")
+    column = slice_column(table, batch_key, problems)
+    if column is None:
         return {}
     labels = as_labels(column)
     if labels is None:  # numbers are names here
@@ -138,8 +133,3 @@ def legend_of(labels: pd.Categorical, colors: list[str]) -> dict[str, str]:
     color_of = {str(name): color for name, color in zip(labels.categories, colors, strict=True)}
     shown = {name: color_of[name] for name in reading_order(labels)}
     return shown | ({"unlabelled": UNLABELLED} if (np.asarray(labels.codes) < 0).any() else {})
-
-
-def heading(key: str, name: str, *, several_keys: bool) -> str:
-    """Title of the panel of a slice."""
-    return f"{key}, {name}" if several_keys else name

@@ -99,8 +99,8 @@ def library_of(
         problems.missing(f"no image {image!r} in uns[{spatial_key!r}]; there is {listed(libraries)}.")
     elif not isinstance(image, str) and len(libraries) > 1 and image is not False:
         problems.missing(
-            f"uns[{spatial_key!r}] has several libraries ({listed(libraries)}); name the one that these spots "
-            "come from with `image`, or pass `image=False`."
+            f"uns[{spatial_key!r}] has several libraries ({listed(libraries)}). If the spots are those of "
+            "several slices, say which with `batch_key`; else name their library with `image`, or pass `image=False`."
         )
     only = next(iter(libraries)) if len(libraries) == 1 else None
     library: dict[str, Any] | None = libraries.get(image if isinstance(image, str) else str(only))

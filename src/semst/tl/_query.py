@@ -310,7 +310,7 @@ def _write(
             IN_QUERY.genes: genes,
             IN_QUERY.read_as: np.array(weighed.read_as, dtype=np.str_),
             IN_QUERY.nearness: weighed.nearness,
-            "params": params,
+            IN_QUERY.params: params,
             "versions": versions(),
         },
     }

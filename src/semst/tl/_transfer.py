@@ -78,8 +78,8 @@ def transfer(
     batch_key
         Key of ``obs`` that says which slice a spot belongs to, with at least 10 spots in each, where the tissue has
         several; it need not be that of the training. No edge leads from one slice to another, and ``center`` takes each
-        slice by itself, so that the labels are those of slices that come one by one. The default takes all spots for
-        one slice.
+        slice by itself. Neighbours in expression are sought among the spots of all slices, so that a spot in a hundred
+        may have another label than where slices come one by one. The default takes all spots for one slice.
     key_added
         Name of all that is written. Only earlier domains of semst are replaced, as :func:`semst.tl.cluster` says.
     copy
