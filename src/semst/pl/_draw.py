@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -217,8 +218,11 @@ def wrapped(title: str, width: float) -> str:
 
     Examples
     --------
-    >>> wrapped("visium section of donor 12", 1.5)
-    'visium section\nof donor 12'
+    >>> wrapped("visium_section of donor_12", 1.5)
+    'visium_section\nof donor_12'
+    >>> wrapped("visium_section_of_donor_12", 1.5)
+    'visium_section_\nof_donor_12'
     """
-    letters = max(8, int(width * _TITLE))
-    return "\n".join(part for line in title.split("\n") for part in textwrap.wrap(line, letters) or [""])
+    wrapper = textwrap.TextWrapper(max(8, int(width * _TITLE)))
+    wrapper.wordsep_re = re.compile(r"(\s+|(?<=[_-]))")  # names of samples have no spaces
+    return "\n".join(part for line in title.split("\n") for part in wrapper.wrap(line) or [""])
