@@ -253,8 +253,9 @@ def test_rings_stay_within_slices():
         semantic_drift(adata, batch_key="slice", **options)
 
 
-def test_without_slices_a_graph_may_lack_edges(circle):
+def test_a_graph_without_edges_averages_nothing_and_is_refused(circle):
     circle.obsp["spatial_connectivities"] = sparse.csr_matrix((60, 60))
-    options = {"rings": [0, 2], "n_neighbors": 4, "n_components": 1}
-    found = semantic_drift(circle, **options)
-    np.testing.assert_array_equal(found[0], found[2])
+    circle.obs["slice"] = np.repeat(["a", "b"], 30)
+    for key in (None, "slice"):
+        with pytest.raises(ValueError, match="no edges between spots"):
+            semantic_drift(circle, rings=[0, 2], n_neighbors=4, n_components=1, batch_key=key)

@@ -133,17 +133,17 @@ def _several_slices(table: AnnData, coordinates: NDArray[np.float64]) -> _Slices
     """Look for slices that lie one upon the other; slices side by side are not joined."""
     for stored in table.uns.values():
         key = _batch_key_of(stored)
-        if key is not None and key in table.obs and _overlap(coordinates, table.obs[key]):
+        if key is not None and key in table.obs and overlap(coordinates, table.obs[key]):
             return _Slices(f"domains were found with batch_key={key!r}, and the coordinates of its slices overlap", key)
     attributes = table.uns.get(SPATIAL.attributes)
     key = attributes.get("region_key") if isinstance(attributes, Mapping) else None
-    if isinstance(key, str) and key in table.obs and _overlap(coordinates, table.obs[key]):
+    if isinstance(key, str) and key in table.obs and overlap(coordinates, table.obs[key]):
         regions = table.obs[key].dropna().unique()
         told = f"{len(regions)} regions ({listed(regions, limit=3)})"
         return _Slices(f"the table annotates {told} whose coordinates overlap", key)
     for key in USUAL_KEYS:
         names = table.obs[key].dropna().unique() if key in table.obs else []
-        if 2 <= len(names) <= table.n_obs / FEWEST_SPOTS and _overlap(coordinates, table.obs[key]):
+        if 2 <= len(names) <= table.n_obs / FEWEST_SPOTS and overlap(coordinates, table.obs[key]):
             return _Slices(f"spots of {len(names)} names in obs[{key!r}] ({listed(names, limit=3)}) overlap", key)
     if VISIUM.row in table.obs and VISIUM.col in table.obs:
         positions = table.obs[[VISIUM.row, VISIUM.col]].dropna()
@@ -157,7 +157,7 @@ def _several_slices(table: AnnData, coordinates: NDArray[np.float64]) -> _Slices
     return None
 
 
-def _overlap(coordinates: NDArray[np.float64], names: pd.Series) -> bool:
+def overlap(coordinates: NDArray[np.float64], names: pd.Series) -> bool:
     """Tell whether most of one slice lies inside the bounds of another, where there are several."""
     codes = pd.factorize(names)[0]
     order = np.argsort(codes, kind="stable")[int((codes < 0).sum()) :]

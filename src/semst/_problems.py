@@ -61,7 +61,7 @@ class Problems:
 
     def number(self, name: str, value: object, *, least: float) -> None:
         """Note an argument that is no finite number, or below ``least``."""
-        if isinstance(value, bool) or not isinstance(value, Real) or not least <= float(value) < math.inf:
+        if not is_between(value, least, math.inf):
             self.add(f"{name} must be a finite number of at least {least:g}, got {value!r}.")
 
     def __bool__(self) -> bool:
@@ -97,6 +97,17 @@ def is_whole(value: object, *, least: int) -> bool:
     [True, False, False, False, False]
     """
     return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= least
+
+
+def is_between(value: object, least: float, below: float) -> bool:
+    """Tell a number, Python's or numpy's, of at least ``least`` and below ``below``; True and False are none.
+
+    Examples
+    --------
+    >>> [is_between(value, 0, 1) for value in (0, 0.5, 1, True, "0.5", float("nan"))]
+    [True, True, False, False, False, False]
+    """
+    return not isinstance(value, bool) and isinstance(value, Real) and bool(least <= float(value) < below)
 
 
 def unknown(name: str, value: object, allowed: Sequence[str]) -> str:

@@ -66,7 +66,8 @@ def semantic_drift(
         Coordinate system of a SpatialData; the default is ``"global"``, or the only one there is.
     batch_key
         Key of ``obs`` that says which slice a spot belongs to, as :func:`semst.tl.cluster` takes it: rings stay within
-        a slice, while nearest embeddings may lie in any. The default takes all spots for one slice.
+        a slice, while nearest embeddings may lie in any. The default takes all spots for one slice, with a warning
+        where they look like several.
 
     Returns
     -------
@@ -134,8 +135,7 @@ def semantic_drift(
     coordinates = read_coordinates(
         data, table, problems, spatial_key=spatial_key, coordinate_system=coordinate_system, slices=slices
     )
-    if slices is not None:
-        check_graph(table, problems, slices)
+    check_graph(table, problems, slices)
     problems.raise_if_any()
     assert embeddings is not None  # for the type checker: a missing one is a problem, raised above
     assert coordinates is not None

@@ -130,7 +130,7 @@ def score(
     batch_key
         Key of ``obs`` that says which slice a spot belongs to, as :func:`semst.tl.cluster` takes it: smoothness is
         judged within each slice, and slices weigh as much as they have spots with a domain. The default takes all spots
-        for one slice.
+        for one slice, with a warning where they look like several.
 
     Returns
     -------

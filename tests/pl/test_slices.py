@@ -181,6 +181,21 @@ def test_the_picture_beneath_is_that_of_the_slice(slices):
     assert not any(ax.images for ax in semst.pl.domains(slices, batch_key="slice"))
 
 
+@pytest.mark.parametrize(
+    ("library", "far", "beneath"),
+    [
+        ("s2", 0, [True, False]),  # its own
+        ("slide", 0, [False, False]),  # lying over each other they are not on one slide
+        ("slide", 1000, [True, True]),
+    ],
+)
+def test_the_only_picture_is_that_of_the_slice_it_names_or_of_a_common_slide(slices, library, far, beneath):
+    slices.obsm["spatial"][24:] = slices.obsm["spatial"][:24] + far
+    image = {"images": {"hires": np.zeros((9, 9, 3), dtype=np.uint8)}, "scalefactors": {"tissue_hires_scalef": 1.0}}
+    slices.uns["spatial"] = {library: image}
+    assert [bool(ax.images) for ax in semst.pl.domains(slices, batch_key="slice")] == beneath
+
+
 def test_what_is_wrong_is_said(slices):
     with pytest.raises(KeyError, match=r"no obs\['donor'\], which `batch_key` names"):
         semst.pl.domains(slices, batch_key="donor")
@@ -189,6 +204,22 @@ def test_what_is_wrong_is_said(slices):
     slices.obs["slice"] = slices.obs["slice"].where(slices.obs_names != "3")
     with pytest.raises(ValueError, match="1 spot has no slice"):
         semst.pl.domains(slices, batch_key="slice")
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"title": 3}, "`title` must be a str, a list of them or None, got int"),
+        ({"title": {"semst": "ours"}}, "`title` must be a str, a list of them or None, got dict"),
+        ({"image": 3}, "`image` must be True, False, a name, a mapping from slice to these or None, got 3"),
+        ({"alpha": "x"}, "`alpha` must be in"),
+        ({"size": "x"}, "`size` must be above 0"),
+        ({"scale_bar": "x"}, "`scale_bar` must be"),
+    ],
+)
+def test_options_of_another_kind_are_told(slices, option, message):
+    with pytest.raises(ValueError, match=message):
+        semst.pl.domains(slices, batch_key="slice", **option)
 
 
 def test_the_accessor_draws_the_same(slices):

@@ -53,9 +53,12 @@ def gene_space(table: AnnData, key: str, problems: Problems, *, layer: str | Non
         return GeneSpace(vectors, str(written_params(table, key).get("source", "")))
     if key != SEMANTICS.base or keys.uns in table.uns:
         # With spot vectors of the same name there, writing gene vectors beside them would mix two things.
+        taken = keys.uns in table.uns
+        free = "genes" if taken else key
+        named = f" and name them with `semantics_key={free!r}`" if taken else ""
         problems.missing(
             f"no gene vectors: varm[{key!r}] is missing; varm has {listed(table.varm)}. "
-            f"Make them with `semst.pp.gene_semantics(adata, key_added={key!r})`, in its mode 'genes'."
+            f"Make them with `semst.pp.gene_semantics(adata, key_added={free!r})`, in its mode 'genes'{named}."
         )
         return None
     if problems:

@@ -19,7 +19,8 @@ examples:
       the domains of a tissue of yours
 
 Each command explains itself: semst demo --help, semst cluster --help.
-exit codes: 0 all went well, 1 the input is bad or the run failed, 2 wrong usage.
+exit codes: 0 all went well, 1 the input is bad or the run failed, 2 wrong usage,
+130 interrupted.
 """
 
 _CLUSTER = """\
@@ -34,7 +35,11 @@ with the results added:
   obs["semst_confidence"]  how firmly a spot belongs there, 0 to 1
   obsm["X_semst"]          the latent of the networks
   uns["semst"]             parameters, losses, versions
-  obsm["gene_semantics"]   what the genes of a spot mean (unless it was there already)
+  obs["semst_alpha"], obs["semst_beta"]
+                           how strongly meaning modulated the spot, up to 10 000 spots
+  obsm["gene_semantics"], varm["gene_semantics"], uns["gene_semantics"]
+                           what spots and genes mean; taken as it is where it is there,
+                           unless --vectors, --encoder or --species makes it anew
 
 The input is never changed, and an output appears only when it is complete.
 """
@@ -168,7 +173,11 @@ def _add_semantics(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="describe each spot by its top genes and let this sentence-transformers model (name or folder) read it",
     )
-    semantics.add_argument("--species", choices=("human", "mouse"), help="default: found by the names of the genes")
+    semantics.add_argument(
+        "--species",
+        choices=("human", "mouse"),
+        help="of the genes whose vectors are made (default: found by their names)",
+    )
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
@@ -216,7 +225,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
 def _add_common(parser: argparse.ArgumentParser) -> None:
     common = parser.add_argument_group("running")
     common.add_argument("--overwrite", action="store_true", help="replace outputs that exist (never the input)")
-    common.add_argument("--quiet", action="store_true", help="no progress bars and no remarks; results still appear")
+    common.add_argument("--quiet", action="store_true", help="no progress bars, and of remarks only warnings")
     common.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 

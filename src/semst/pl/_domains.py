@@ -11,7 +11,7 @@ import pandas as pd
 
 from semst._inputs import find_table, is_spatialdata
 from semst._keys import CLUSTER, SPATIAL, ClusterKeys
-from semst._problems import Problems, counted, listed, meant
+from semst._problems import Problems, counted, is_between, listed, meant
 from semst.pl import _draw
 from semst.pl._colors import Palette, as_labels, assign_colors, check_palette, keep_colors
 from semst.pl._describe import has_description, read_names
@@ -66,7 +66,8 @@ def domains(
         numbers by a colour map; for labels that are numbers make the column categorical. Genes are drawn by squidpy and
         scanpy. The default shows what :func:`semst.tl.cluster` wrote.
     image
-        The default lays the tissue image beneath where there is one; False never, True requires it. A name chooses a
+        The default lays the tissue image beneath where there is one (of several libraries without ``batch_key`` one has
+        to be named); False never, True requires it. A name chooses a
         library of ``uns[spatial_key]`` or an image element of the SpatialData; with ``batch_key`` also a mapping from
         slice to any of these. An image element of three or four channels is drawn in colour where they are called r, g,
         b (and a), or only numbered (and of four, not of 16 bits); all others are stains, of which the first channel is
@@ -115,9 +116,11 @@ def domains(
         Key of ``obs`` that says which slice a spot belongs to, as :func:`semst.tl.cluster` takes it. Each slice has a
         panel of its own then, with its own coordinates: a column for each slice, in natural order of their names or in
         that of ordered categories, and a row for each key. Colours and legend are those of all. Beneath a slice lies
-        the image whose library in ``uns[spatial_key]`` bears its name. In a SpatialData slices that lie over each other
-        in one coordinate system have the images that bear part of their name or of their region's, such as "A_image" of
-        the region "A", and where names do not tell none. The default draws all spots in one panel.
+        the image whose library in ``uns[spatial_key]`` bears its name; the only library, if it bears none of their
+        names, lies beneath all slices that share one place without lying over each other. In a SpatialData slices that
+        lie over each other in one coordinate system have the images that bear part of their name or of their region's,
+        such as "A_image" of the region "A", and where names do not tell none. The default draws all spots in one panel,
+        with a warning where slices lie over each other.
     ax
         Axes to draw on, as many as keys, times slices with ``batch_key``; make their figure with
         ``layout="constrained"``, so that the legends beside them have room. The default makes a new figure.
@@ -135,7 +138,8 @@ def domains(
         If a key, the names, the coordinates, an image or a coordinate system is not there.
     ValueError
         If an option is out of range, the coordinates are not finite, the table does not match its element, or domains
-        are others than those that were described; if ``image`` is a mapping and there is no ``batch_key``.
+        are others than those that were described; if ``title`` or ``ax`` are not as many as there are panels; if a spot
+        has no slice, or ``image`` is a mapping and there is no ``batch_key``.
 
     Notes
     -----
@@ -304,9 +308,13 @@ def _titles(title: str | Sequence[str] | None, keys: list[str], slices: list[str
     """Title of each panel, key by key."""
     if title is None and len(keys) == 1 and slices:
         return slices
+    told: object = title
+    if isinstance(told, Mapping) or not isinstance(told, str | Iterable | None):
+        problems.add(f"`title` must be a str, a list of them or None, got {type(told).__name__}.")
+        return keys
     given = keys if title is None else [title] if isinstance(title, str) else list(title)
     if len(given) == len(keys):
-        return [f"{told}, {name}" if name and told else told for told in given for name in slices or [""]]
+        return [f"{words}, {name}" if name and words else words for words in given for name in slices or [""]]
     n_panels = len(keys) * max(len(slices), 1)
     if len(given) != n_panels:
         panels = f" or {n_panels} panels" if slices else ""
@@ -315,9 +323,9 @@ def _titles(title: str | Sequence[str] | None, keys: list[str], slices: list[str
 
 
 def _check_options(problems: Problems, *, alpha: float, scale_bar: bool | float) -> None:
-    if not 0 <= alpha <= 1:
+    if alpha != 1 and not is_between(alpha, 0, 1):
         problems.add(f"`alpha` must be in [0, 1], got {alpha}.")
-    if not isinstance(scale_bar, bool) and not (np.isfinite(scale_bar) and scale_bar > 0):
+    if not isinstance(scale_bar, bool) and (scale_bar == 0 or not is_between(scale_bar, 0, np.inf)):
         problems.add(f"`scale_bar` must be True, False or micrometres per unit above 0, got {scale_bar}.")
 
 

@@ -57,7 +57,7 @@ def modulation(
     key
         Its ``key_added``.
     n_genes
-        Genes named for each domain, between 1 and 20; fewer are named where fewer have a vector.
+        Genes named for each domain, at least 1; of 20 that are kept, or of those that have a vector.
     image, size
         Tissue image and diameter of a spot, as in :func:`semst.pl.domains`.
     cmap
@@ -71,7 +71,8 @@ def modulation(
         slices that share none are drawn each in its own.
     batch_key
         Key of ``obs`` that says which slice a spot belongs to, as :func:`semst.tl.cluster` takes it: each slice then
-        has both maps for itself, on one scale. The default draws all spots in one.
+        has both maps for itself, on one scale. The default draws all spots in one, with a warning where slices lie over
+        each other.
     ax
         Four Axes to draw on, or of several slices as many as slices for :math:`\alpha`, as many for :math:`\beta`, and
         two; the default makes a new figure.

@@ -80,7 +80,7 @@ def query(
     batch_key
         Key of ``obs`` that says which slice a spot belongs to, as :func:`semst.tl.query` takes it. Each slice then has
         a panel of its own: a column for each slice and a row for each query, whose words stand above the first. The
-        default draws all spots in one panel.
+        default draws all spots in one panel, with a warning where slices lie over each other.
     ax
         Axes to draw on, as many as queries, times slices with ``batch_key``. The default makes a new figure.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from semst._inputs import is_spatialdata, read_coordinates
 from semst._keys import SPATIAL
-from semst._problems import Problems, listed
+from semst._problems import Problems, is_between, listed
 from semst.pl import _draw
 from semst.pl._image import Picture, View, images_in_system, picture_of_library, picture_of_spatialdata
 from semst.pl._spots import library_of, microns_per_unit, spot_diameter
@@ -70,7 +70,7 @@ def read_scene(
     system = _coordinate_system(data, table, coordinate_system, where=problems.where)
     library = None if system is not None else library_of(table, spatial_key, problems, image=image)
     diameter: float | NDArray[np.float64]
-    if size is None:
+    if size is None or not is_between(size, 0, np.inf):  # the latter is a problem that is told elsewhere
         diameter = spot_diameter(data, table, coordinates, library=library, coordinate_system=system)
     else:
         diameter = size
@@ -84,7 +84,7 @@ def read_scene(
     if picture is None and image is True:
         problems.missing(f"no tissue image lies under the spots, in uns[{spatial_key!r}] or in the SpatialData.")
     unit = microns_per_unit(table, coordinates) if scale_bar is True else None
-    if not isinstance(scale_bar, bool):
+    if is_between(scale_bar, 0, np.inf):
         unit = float(scale_bar)
     return Scene(coordinates, diameter, view, picture, unit)
 
@@ -93,7 +93,7 @@ def check_map_options(problems: Problems, *, size: float | None, cmap: str, ncol
     """Note options of a map that are out of range."""
     import matplotlib as mpl
 
-    if size is not None and not (np.isfinite(size) and size > 0):
+    if size is not None and (size == 0 or not is_between(size, 0, np.inf)):
         problems.add(f"`size` must be above 0, got {size}.")
     if cmap not in mpl.colormaps:
         problems.add(f"`cmap` must be the name of a matplotlib colour map, got {cmap!r}.")

@@ -12,7 +12,7 @@ from semst._problems import Problems, listed
 from semst.pl._image import Picture, View, images_in_system, images_of_view, picture_of_spatialdata
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from anndata import AnnData
     from spatialdata import SpatialData
@@ -37,13 +37,32 @@ def images_by_slice(image: Images, slices: Iterable[str], problems: Problems) ->
     return {name: named.get(name) for name in names}
 
 
-def library_of_slice(table: AnnData, spatial_key: str, name: str, *, image: Image) -> Image:
-    """Say which picture lies beneath a slice: of several libraries the one that bears its name, else none."""
+def library_of_slice(
+    table: AnnData, spatial_key: str, name: str, *, image: Image, slices: Collection[str], one_place: bool
+) -> Image:
+    """Say which picture lies beneath a slice: the one that bears its name, or the only one of a common slide.
+
+    Parameters
+    ----------
+    table
+        With libraries in ``uns[spatial_key]``, if any.
+    spatial_key
+        Of the coordinates, and of the libraries.
+    name
+        Of the slice.
+    image
+        What the user asked for beneath it.
+    slices
+        Names of all slices.
+    one_place
+        Whether slices lie over each other: they are not on one slide then.
+    """
     stored: Any = table.uns.get(spatial_key)
-    libraries = [str(key) for key in stored] if hasattr(stored, "items") else []
-    if isinstance(image, str) or image is False or len(libraries) < 2:
+    libraries = {str(key) for key in stored} if hasattr(stored, "items") else set()
+    if isinstance(image, str) or image is False or not libraries:
         return image
-    return name if name in libraries else image or False
+    common = len(libraries) == 1 and not libraries & set(slices) and not (one_place and len(slices) > 1)
+    return name if name in libraries else image if common else image or False
 
 
 def parts_of(*names: str) -> set[str]:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from semst._batch_key import slice_column
-from semst._inputs import is_spatialdata
-from semst._joined import warn_of_joined_slices
+from semst._inputs import is_spatialdata, read_coordinates
+from semst._joined import overlap, warn_of_joined_slices
 from semst._keys import SPATIAL
+from semst._problems import Problems
 from semst.pl._colors import as_labels, reading_order
 from semst.pl._palette import UNLABELLED
 from semst.pl._scene import Scene, read_scene
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
     from spatialdata import SpatialData
-
-    from semst._problems import Problems
 
 
 def slices_of(table: AnnData, batch_key: str, problems: Problems) -> dict[str, NDArray[np.int64]]:
@@ -79,6 +78,10 @@ def read_scenes(
     Slices of a SpatialData are placed in one coordinate system where they share it, else each in its own. Without
     slices all spots are one scene, under ''.
     """
+    asked: object = image
+    if not isinstance(asked, bool | str | Mapping | None):
+        problems.add(f"`image` must be True, False, a name, a mapping from slice to these or None, got {asked!r}.")
+        image = False
     read = partial(read_scene, data, problems=problems, size=size, scale_bar=scale_bar, spatial_key=spatial_key)
     if not slices:
         if isinstance(image, Mapping):
@@ -93,10 +96,14 @@ def read_scenes(
         return {"": scene}
     wanted = images_by_slice(image, slices, problems)
     if not (is_spatialdata(data) and table.uns.get(SPATIAL.attributes)):
+        places = read_coordinates(data, table, Problems(problems.where), spatial_key=spatial_key)
+        one_place = places is not None and overlap(places, table.obs[batch_key])  # what is wrong is told below
         return {
             name: read(
                 table=table[rows],
-                image=library_of_slice(table, spatial_key, name, image=wanted[name]),
+                image=library_of_slice(
+                    table, spatial_key, name, image=wanted[name], slices=slices, one_place=one_place
+                ),
                 coordinate_system=coordinate_system,
             )
             for name, rows in slices.items()

@@ -65,8 +65,8 @@ def cluster(
         and k-means on the last state of the training.
     semantics_key
         Key of ``obsm`` with the semantics of the spots. Where the default key is missing,
-        :func:`semst.pp.gene_semantics` runs first with its defaults, and a line in the log says so. None leaves meaning
-        out.
+        :func:`semst.pp.gene_semantics` runs first with its defaults and the same ``layer`` (with the Gaussian
+        likelihood with ``weights="raw"``), and a line in the log says so. None leaves meaning out.
     layer
         Key of ``layers`` with the counts; the default reads ``X``.
     likelihood
@@ -86,7 +86,7 @@ def cluster(
         graph, used as it is) nor Visium's grid says who lies beside whom.
     epochs
         Steps of training for each network, at least 1. The default is 30 up to 1200 spots, then 36 000 divided by their
-        number, and 10 at least (eight networks); 200 as published (one).
+        number, and 10 at least (eight networks, with the Gaussian likelihood two); 200 as published (one).
     device
         ``"auto"`` takes a GPU where there is one; or a name such as ``"cpu"`` or ``"cuda:1"``.
     random_state
@@ -166,10 +166,10 @@ def cluster(
         If an argument is out of its range; ``key_added`` names what semst did not write; names are duplicated; counts
         are negative, not whole numbers (with the Gaussian likelihood: raw), not finite, or missing from a spot;
         coordinates are not finite; a table does not match its element; a spot has no slice, a slice fewer than 10
-        spots, or a graph that is there edges between slices; there are fewer than three spots to a domain, or spots do
-        not fall into so many groups; no gene is recognised; ``n_clusters`` is None and the likelihood Gaussian;
-        ``checkpoint`` holds another run; or processes that train together were not called alike. One error names all
-        problems, and ``data`` is as it was.
+        spots, or a graph that is there edges between slices or none; there are fewer than 10 spots, or than three to a
+        domain, or spots do not fall into so many groups; no gene is recognised; ``n_clusters`` is None and the
+        likelihood Gaussian; ``checkpoint`` holds another run; or processes that train together were not called alike.
+        One error names all problems, and ``data`` is as it was.
     FloatingPointError
         If training diverges; ``data`` is as it was.
     MemoryError
@@ -178,7 +178,8 @@ def cluster(
     Notes
     -----
     For each of eight views (logarithm at two depths, square root, or scaled logarithm of the counts; one or two rings
-    of neighbours) a :class:`semst.nn.SemSTNetwork` is trained on
+    of neighbours; with the Gaussian likelihood of two: expression as it is, one or two rings) a
+    :class:`semst.nn.SemSTNetwork` is trained on
 
     .. math::
 

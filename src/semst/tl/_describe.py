@@ -12,7 +12,7 @@ from semst._inputs import check_names, find_table, read_counts
 from semst._joined import warn_of_domains_of_slices
 from semst._keys import CLUSTER, IN_DESCRIPTION, SEMANTICS, UNNAMED, DescriptionKeys
 from semst._labels import empty_as_missing
-from semst._problems import Problems, listed
+from semst._problems import Problems, is_between, listed
 from semst._provenance import versions
 from semst._results import actualise, check_untaken
 from semst.asking._domain_profiles import Profiles, against_genes, against_spots, centre, profiles
@@ -83,8 +83,8 @@ def describe(
     n_permutations
         Draws of the null for each domain, at least 9; each counts for all terms.
     semantics_key
-        ``key_added`` of :func:`semst.pp.gene_semantics`. Where the default key is missing, the default gene vectors are
-        made and written.
+        ``key_added`` of :func:`semst.pp.gene_semantics` in its mode ``"genes"``. Where nothing has the default key, the
+        default gene vectors are made and written.
     encoder
         What a vocabulary of your own is read with; see :func:`semst.tl.query`.
     layer
@@ -98,7 +98,8 @@ def describe(
     batch_key
         Key of ``obs`` that says which slice a spot belongs to, as :func:`semst.tl.cluster` takes it: spots of a domain
         are then compared with the others of their own slice, so that no name tells slices apart; a domain that shares
-        no slice with another has none. The default takes all spots for one slice.
+        no slice with another has none. The default takes all spots for one slice, with a warning
+        where the domains were found with ``batch_key``.
 
     Returns
     -------
@@ -153,7 +154,7 @@ def describe(
     table = find_table(data, table_key=table_key, where=WHERE)
     problems = Problems(WHERE)
     check_names(table, problems)
-    if not 0 < fdr < 1:
+    if fdr == 0 or not is_between(fdr, 0, 1):
         problems.add(f"fdr must lie between 0 and 1, got {fdr!r}.")
     for name, number, least in (("n_permutations", n_permutations, 9), ("random_state", random_state, 0)):
         problems.whole(name, number, least=least)

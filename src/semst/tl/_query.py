@@ -83,8 +83,8 @@ def query(
     n_permutations
         Draws of the null, at least 19; the smallest p-value is one divided by one more than this.
     semantics_key
-        ``key_added`` of :func:`semst.pp.gene_semantics`. Where the default key is missing, the default gene vectors are
-        made and written.
+        ``key_added`` of :func:`semst.pp.gene_semantics` in its mode ``"genes"``. Where nothing has the default key, the
+        default gene vectors are made and written.
     layer
         Key of ``layers`` with raw counts; the default reads ``X``.
     n_neighbors

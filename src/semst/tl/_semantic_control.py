@@ -84,7 +84,7 @@ def semantic_control(
         The default, None, scores without.
     semantics_key
         Key of ``varm`` with the gene vectors, as :func:`semst.pp.gene_semantics` leaves them; its weights and ``n_top``
-        are read from ``uns``. Where the default key is missing they are computed as by default, and not kept.
+        are read from ``uns``. Where nothing has the default key they are computed as by default, and not kept.
     layer
         Key of ``layers`` with the counts; the default reads ``X``.
     held_out
@@ -106,7 +106,7 @@ def semantic_control(
         Key of ``obs`` that says which slice a spot belongs to, with at least 11 spots in each: domains are found as
         :func:`semst.tl.cluster` finds them in several slices, held-out counts are compared with the shares of genes in
         the slices that a domain lies in, and coherence is the mean of that within slices. The default takes all spots
-        for one slice.
+        for one slice, with a warning where they look like several.
     key_added
         Name of what is written.
     copy

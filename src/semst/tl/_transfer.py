@@ -79,7 +79,8 @@ def transfer(
         Key of ``obs`` that says which slice a spot belongs to, with at least 10 spots in each, where the tissue has
         several; it need not be that of the training. No edge leads from one slice to another, and ``center`` takes each
         slice by itself. Neighbours in expression are sought among the spots of all slices, so that a spot in a hundred
-        may have another label than where slices come one by one. The default takes all spots for one slice.
+        may have another label than where slices come one by one. The default takes all spots for one slice, with a
+        warning where they look like several.
     key_added
         Name of all that is written. Only earlier domains of semst are replaced, as :func:`semst.tl.cluster` says.
     copy
