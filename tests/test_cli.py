@@ -317,6 +317,8 @@ def test_an_output_that_appears_meanwhile_is_kept(h5ad, tmp_path, monkeypatch, c
         ["cluster", "in.h5ad", "out.h5ad", "-k", "seven"],
         ["cluster", "in.h5ad", "out.h5ad", "-k", "7", "--likelihood", "poisson"],
         ["cluster", "in.h5ad", "out.h5ad", "-k", "7", "--no-semantics", "--vectors", "own.npz"],
+        ["cluster", "in.h5ad", "out.h5ad", "-k", "7", "--no-semantics", "--species", "mouse"],
+        ["cluster", "in.h5ad", "out.h5ad", "-k", "7", "--semantics-key", "mine", "--species", "mouse"],
         ["demo", "--n-spots", "-5"],
     ],
 )

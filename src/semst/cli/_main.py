@@ -6,7 +6,7 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from semst.cli._parser import build_parser
+from semst.cli._parser import build_parser, contradiction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,7 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     >>> main(["cluster", "nowhere.h5ad", "out.h5ad", "--n-clusters", "7"])
     1
     """
-    arguments = build_parser().parse_args(argv)
+    parser = build_parser()
+    arguments = parser.parse_args(argv)
+    if told := contradiction(arguments):
+        parser.error(told)
     try:
         with _quiet_libraries(debug=arguments.debug), _log_to_stderr(quiet=arguments.quiet):
             arguments.run(arguments)

@@ -180,6 +180,15 @@ def _add_semantics(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def contradiction(arguments: argparse.Namespace) -> str:
+    """Say which options do not go together and argparse cannot tell; empty where all do."""
+    given = vars(arguments)
+    taken = "--no-semantics" if given.get("no_semantics") else "--semantics-key" if given.get("semantics_key") else ""
+    if taken and given.get("species") is not None:
+        return f"argument --species: not allowed with argument {taken}, for no vectors are made"
+    return ""
+
+
 def _add_model(parser: argparse.ArgumentParser) -> None:
     model = parser.add_argument_group("method")
     model.add_argument(
