@@ -38,7 +38,7 @@ def images_by_slice(image: Images, slices: Iterable[str], problems: Problems) ->
 
 
 def library_of_slice(
-    table: AnnData, spatial_key: str, name: str, *, image: Image, slices: Collection[str], one_place: bool
+    table: AnnData, spatial_key: str, name: str, image: Image, *, slices: Collection[str], one_place: bool
 ) -> Image:
     """Say which picture lies beneath a slice: the one that bears its name, or the only one of a common slide.
 

@@ -17,9 +17,11 @@ from semst._problems import Problems
 from semst.pl._colors import as_labels, reading_order
 from semst.pl._palette import UNLABELLED
 from semst.pl._scene import Scene, read_scene
-from semst.pl._slice_images import Images, OwnImages, images_by_slice, library_of_slice, parts_of
+from semst.pl._slice_images import Image, Images, OwnImages, images_by_slice, library_of_slice, parts_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
     from anndata import AnnData
     from numpy.typing import NDArray
@@ -83,31 +85,41 @@ def read_scenes(
         problems.add(f"`image` must be True, False, a name, a mapping from slice to these or None, got {asked!r}.")
         image = False
     read = partial(read_scene, data, problems=problems, size=size, scale_bar=scale_bar, spatial_key=spatial_key)
-    if not slices:
-        if isinstance(image, Mapping):
-            if batch_key is None:
-                problems.add(
-                    "`image` is a mapping from slice to image; say which slice a spot belongs to with `batch_key`."
-                )
-            image = False
-        scene = read(table=table, image=image, coordinate_system=coordinate_system)
-        if scene is not None and batch_key is None:
-            warn_of_joined_slices(table, scene.coordinates, where="pl")
-        return {"": scene}
-    wanted = images_by_slice(image, slices, problems)
-    if not (is_spatialdata(data) and table.uns.get(SPATIAL.attributes)):
+    if slices:
+        wanted = images_by_slice(image, slices, problems)
+        if is_spatialdata(data) and table.uns.get(SPATIAL.attributes):
+            return _scenes_of_regions(data, table, slices, wanted, read, problems, coordinate_system=coordinate_system)
+        # What is wrong with places is told where they are read for the picture.
         places = read_coordinates(data, table, Problems(problems.where), spatial_key=spatial_key)
-        one_place = places is not None and overlap(places, table.obs[batch_key])  # what is wrong is told below
+        one_place = places is not None and overlap(places, table.obs[batch_key])
+        beneath = partial(library_of_slice, table, spatial_key, slices=slices, one_place=one_place)
         return {
-            name: read(
-                table=table[rows],
-                image=library_of_slice(
-                    table, spatial_key, name, image=wanted[name], slices=slices, one_place=one_place
-                ),
-                coordinate_system=coordinate_system,
-            )
+            name: read(table=table[rows], image=beneath(name, wanted[name]), coordinate_system=coordinate_system)
             for name, rows in slices.items()
         }
+    if isinstance(image, Mapping):
+        if batch_key is None:
+            problems.add(
+                "`image` is a mapping from slice to image; say which slice a spot belongs to with `batch_key`."
+            )
+        image = False
+    scene = read(table=table, image=image, coordinate_system=coordinate_system)
+    if scene is not None and batch_key is None:
+        warn_of_joined_slices(table, scene.coordinates, where="pl")
+    return {"": scene}
+
+
+def _scenes_of_regions(
+    data: SpatialData,
+    table: AnnData,
+    slices: Mapping[str, NDArray[np.int64]],
+    wanted: Mapping[str, Image],
+    read: Callable[..., Scene | None],
+    problems: Problems,
+    *,
+    coordinate_system: str | None,
+) -> dict[str, Scene | None]:
+    """Read the scenes of slices that a SpatialData has elements of: their own images are chosen by place and name."""
     from semst._spatialdata import annotated_regions, pick_for_slices
 
     members = list(slices.values())
