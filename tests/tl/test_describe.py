@@ -349,9 +349,7 @@ def test_vectors_of_spots_alone_are_no_vectors_of_genes(cells, tmp_path):
     adata = cells.copy()
     semst.pp.gene_semantics(adata, mode="spots", encoder=Letters(), cache_dir=tmp_path, progress=False)
     before = adata.copy()
-    with pytest.raises(
-        KeyError, match=r"varm\['gene_semantics'\] is missing.*='genes'.*semantics_key='genes'"
-    ):
+    with pytest.raises(KeyError, match=r"varm\['gene_semantics'\] is missing.*='genes'.*semantics_key='genes'"):
         describe(adata, key="ground_truth")
     _assert_same(adata, before)
 

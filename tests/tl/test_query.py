@@ -539,9 +539,7 @@ def test_vectors_of_spots_alone_are_no_vectors_of_genes(bare, tmp_path):
     adata = bare.copy()
     semst.pp.gene_semantics(adata, mode="spots", encoder=Letters(), cache_dir=tmp_path, progress=False)
     before = adata.copy()
-    with pytest.raises(
-        KeyError, match=r"varm\['gene_semantics'\] is missing.*='genes'.*semantics_key='genes'"
-    ):
+    with pytest.raises(KeyError, match=r"varm\['gene_semantics'\] is missing.*='genes'.*semantics_key='genes'"):
         query(adata, MYELIN)
     _assert_same(adata, before)
     query(adata, "MBP", **FEW)
