@@ -67,11 +67,10 @@ def domains(
         scanpy. The default shows what :func:`semst.tl.cluster` wrote.
     image
         The default lays the tissue image beneath where there is one (of several libraries without ``batch_key`` one has
-        to be named); False never, True requires it. A name chooses a
-        library of ``uns[spatial_key]`` or an image element of the SpatialData; with ``batch_key`` also a mapping from
-        slice to any of these. An image element of three or four channels is drawn in colour where they are called r, g,
-        b (and a), or only numbered (and of four, not of 16 bits); all others are stains, of which the first channel is
-        drawn in grey.
+        to be named); False never, True requires it. A name chooses a library of ``uns[spatial_key]`` or an image
+        element of the SpatialData; with ``batch_key`` also a mapping from slice to any of these. An image element of
+        three or four channels is drawn in colour where they are called r, g, b (and a), or only numbered (and of four,
+        not of 16 bits); all others are stains, of which the first channel is drawn in grey.
     size
         Diameter of a spot in the unit of the coordinates, above 0. The default is the true one where the data tell it
         (circles of a SpatialData, ``spot_diameter_fullres``, 55 of 100 micrometres on a Visium grid), else one at which
