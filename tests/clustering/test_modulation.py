@@ -77,7 +77,7 @@ def test_large_tissue_is_told_what_small_is_told(table, large_above, monkeypatch
     assert tiled.uns["semst"]["modulation"]["influence"].shape == (4, 20)
 
     monkeypatch.setattr(_train_tiles, "_MODULATED", 250)
-    larger = semst.tl.cluster(table, **options)
+    larger = semst.tl.cluster(table, epochs=1, **options)
     assert "semst_alpha" not in larger.obs
     assert "modulation" not in larger.uns["semst"]
 
