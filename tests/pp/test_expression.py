@@ -12,7 +12,6 @@ from semst.pp._expression import (
     morans_i,
     principal_components,
     published_genes,
-    published_scaling,
     select_genes,
     stabilise,
 )
@@ -183,27 +182,6 @@ def test_no_more_components_than_the_matrix_has():
 def test_what_does_not_vary_has_deviation_one_however_it_rounds(value):
     values = sparse.csr_matrix(np.full((5000, 3), value, dtype=np.float32))
     np.testing.assert_array_equal(deviations(values), 1)
-
-
-def test_published_scaling_by_hand():
-    values = csr([[1, 3, 0], [5, 5, 0], [0, 2, 0]])
-    scaled = np.array([[2500, 7500, 0], [5000, 5000, 0], [0, 10_000, 0]], dtype=float)
-    expected = scaled / [scaled[:, 0].std(), scaled[:, 1].std(), 1]
-    got = published_scaling(values, counts=True)
-    assert got.dtype == np.float32
-    np.testing.assert_allclose(got, expected, rtol=1e-5)
-    normalised = published_scaling(values, counts=False)
-    dense = values.toarray().astype(float)
-    np.testing.assert_allclose(normalised, dense / [dense[:, 0].std(), dense[:, 1].std(), 1], rtol=1e-5)
-
-
-def test_published_scaling_clips_at_ten():
-    values = np.zeros((400, 2), dtype=np.float32)
-    values[:, 0] = 100
-    values[0] = [50, 50]
-    got = published_scaling(csr(values), counts=True)
-    assert got[0, 1] == 10  # one spot of 400: 20 standard deviations
-    assert got.max() == 10
 
 
 def test_published_genes_are_seen_in_enough_spots_and_highly_variable():

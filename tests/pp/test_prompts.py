@@ -4,40 +4,13 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from semst.pp._prompts import INSTRUCTION, default_min_spots, prompts, scale_as_published
+from semst.pp._prompts import INSTRUCTION, default_min_spots, prompts
 
 
 def genes_of(text: str) -> str:
     instruction, _, genes = text.partition("\nHighly expressed genes: ")
     assert instruction == INSTRUCTION
     return genes
-
-
-def test_scaling_agrees_with_dense_formula():
-    counts = np.random.default_rng(0).poisson(1.0, size=(60, 9)).astype(np.float32)
-    counts[:, 0] = 1 + np.arange(60) % 2
-    scaled = 1e4 * counts / counts.sum(axis=1, keepdims=True)
-    expected = np.minimum(scaled / scaled.std(axis=0, ddof=1), 10)
-    result = scale_as_published(sparse.csr_matrix(counts))
-    assert result.dtype == np.float32
-    np.testing.assert_allclose(result.toarray(), expected, rtol=1e-5)
-
-
-def test_scaling_agrees_with_scanpy():
-    import anndata
-    import scanpy
-
-    counts = np.random.default_rng(1).poisson(0.7, size=(200, 15)).astype(np.float32)
-    counts[:, 3] += 1
-    adata = anndata.AnnData(sparse.csr_matrix(counts))
-    scanpy.pp.normalize_total(adata, target_sum=1e4)
-    scanpy.pp.scale(adata, zero_center=False, max_value=10)
-    np.testing.assert_allclose(scale_as_published(sparse.csr_matrix(counts)).toarray(), adata.X.toarray(), rtol=1e-4)
-
-
-def test_gene_that_never_varies_is_not_divided():
-    counts = np.array([[2, 2], [2, 2], [2, 2]], dtype=np.float32)
-    np.testing.assert_array_equal(scale_as_published(sparse.csr_matrix(counts)).toarray(), np.full((3, 2), 10.0))
 
 
 def test_order_is_by_scaled_value_not_by_counts():

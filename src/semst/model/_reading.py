@@ -15,11 +15,10 @@ from semst.pp._expression import (
     deviations,
     library_size,
     principal_axes,
-    published_deviation,
-    published_scaling,
     stabilise,
     unit_variance,
 )
+from semst.pp._published_scaling import published_deviation, scale_as_published
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,8 +70,7 @@ class Reading:
         some, within = rows[chosen], tissue.slices is not None
         if not recipe.n_components:
             published = published_deviation(some[:, genes], counts=counts)
-            published = np.where(published > 0, published, 1)
-            scaled = published_scaling(some[:, genes], counts=counts, deviation=published)
+            scaled = scale_as_published(some[:, genes], counts=counts, deviation=published).toarray()
             mean = scaled.mean(axis=0, dtype=np.float64)
             return cls(transform, 1e4 if counts else 0.0, published.astype(np.float64), mean, None, within)
         depth = library_size(some, transform)

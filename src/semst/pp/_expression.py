@@ -312,39 +312,3 @@ def published_genes(
     )
     genes: NDArray[np.int64] = seen[chosen["highly_variable"].to_numpy()]
     return genes
-
-
-def published_scaling(
-    values: sparse.csr_matrix, *, counts: bool, deviation: NDArray[np.float32] | None = None
-) -> NDArray[np.float32]:
-    """Scale as the paper does: each spot to 10 000, each gene by its standard deviation, clipped at 10, no log.
-
-    Parameters
-    ----------
-    values
-        ``(n_spots, n_genes)`` CSR.
-    counts
-        Whether spots are scaled at all; not where the values are normalised already.
-    deviation
-        ``(n_genes,)``: the standard deviations; the default computes them from these spots.
-
-    Returns
-    -------
-    ``(n_spots, n_genes)`` float32, dense.
-    """
-    dense = _per_10k(values, counts=counts)
-    deviation = dense.std(axis=0) if deviation is None else deviation
-    return np.minimum(dense / np.where(deviation > 0, deviation, 1), 10).astype(np.float32)
-
-
-def published_deviation(values: sparse.csr_matrix, *, counts: bool) -> NDArray[np.float32]:
-    """Standard deviation of each gene before :func:`published_scaling` divides by it."""
-    deviation: NDArray[np.float32] = _per_10k(values, counts=counts).std(axis=0)
-    return deviation
-
-
-def _per_10k(values: sparse.csr_matrix, *, counts: bool) -> NDArray[np.float32]:
-    dense: NDArray[np.float32] = values.toarray().astype(np.float32)
-    if counts:
-        dense *= 1e4 / np.maximum(dense.sum(axis=1, keepdims=True), 1)
-    return dense

@@ -10,10 +10,9 @@ from semst.pp._expression import (
     deviations,
     library_size,
     principal_axes,
-    published_deviation,
-    published_scaling,
     stabilise,
 )
+from semst.pp._published_scaling import published_deviation, scale_as_published
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +60,7 @@ def reader(
     """
     if not n_components:
         published = published_deviation(counts[:, genes], counts=normalise)
-        return lambda rows: published_scaling(rows[:, genes], counts=normalise, deviation=published)
+        return lambda rows: scale_as_published(rows[:, genes], counts=normalise, deviation=published).toarray()
     depth = library_size(counts, transform)
     deviation = deviations(stabilise(counts, "log", depth=depth)) if transform == "scaled" else None
 

@@ -12,12 +12,12 @@ from semst.nn import Section, edge_pairs, normalised_adjacency
 from semst.pp._expression import (
     principal_components,
     published_genes,
-    published_scaling,
     select_genes,
     stabilise,
     unit_variance,
 )
 from semst.pp._graphs import expression_graph, widen
+from semst.pp._published_scaling import scale_as_published
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,7 +86,7 @@ def features(
 ) -> NDArray[np.float32]:
     """Compute what a network reads of each spot, ``(n, d)`` float32: principal components, or genes as published."""
     if not recipe.n_components:
-        scaled = published_scaling(tissue.counts[:, tissue.genes], counts=likelihood != "gaussian")
+        scaled = scale_as_published(tissue.counts[:, tissue.genes], counts=likelihood != "gaussian").toarray()
         return scaled if tissue.slices is None else centred(scaled, tissue.slices)
     stabilised: Any = stabilise(tissue.counts, transform)
     return principal_components(
