@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from semst.semantics import _encoders
-from semst.semantics._encoders import MINILM, Encoder, choose_device, choose_dtype, fingerprint
+from semst.semantics._encoders import MINILM, Encoder, check_options, choose_dtype, fingerprint
 from semst.semantics._language_model import LanguageModelEncoder
 from semst.semantics._sentence import SentenceEncoder
 
@@ -166,9 +166,9 @@ def test_no_texts(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [SentenceEncoder, LanguageModelEncoder])
-def test_batch_size_is_checked_before_loading(kind):
-    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
-        kind("nothing/there", batch_size=0)
+def test_options_are_checked_before_loading(kind):
+    with pytest.raises(ValueError, match=r"(?s)2 problems.*at least 1, got 2\.5.*device 'gpu' cannot be used"):
+        kind("nothing/there", batch_size=2.5, device="gpu")
 
 
 @pytest.mark.parametrize("kind", [SentenceEncoder, LanguageModelEncoder])
@@ -243,16 +243,19 @@ def test_number_format_follows_the_cpu(flags, expected, tmp_path, monkeypatch):
 
 
 def test_auto_device(monkeypatch):
+    def chosen(device):
+        return check_options("here", device=device, batch_size=1)
+
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    assert choose_device("auto") == torch.device("cpu")
+    assert chosen("auto") == torch.device("cpu")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert choose_device("auto") == torch.device("mps")
+    assert chosen("auto") == torch.device("mps")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert choose_device("auto") == torch.device("cuda")
+    assert chosen("auto") == torch.device("cuda")
     monkeypatch.setenv("LOCAL_RANK", "1")
-    assert choose_device("auto") == torch.device("cuda:1")
-    assert choose_device("cpu") == torch.device("cpu")
+    assert chosen("auto") == torch.device("cuda:1")
+    assert chosen("cpu") == torch.device("cpu")
 
 
 def test_fingerprint_sees_every_number():

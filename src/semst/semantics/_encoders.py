@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 from urllib.parse import urlparse
 from urllib.request import getproxies
 
+from semst._device import named_device
+from semst._problems import Problems
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -53,12 +56,41 @@ class Encoder(Protocol):
         ...
 
 
-def choose_device(device: str) -> torch.device:
+def why_no_encoder(given: object) -> str:
+    """Say why something is no encoder; nothing of one, and of the name or folder of a model."""
+    if isinstance(given, str | os.PathLike):
+        return ""
+    wanted = "encoder must be a model's name or folder, or have `name` and `encode` as semst.semantics.Encoder, got"
+    if isinstance(given, type):
+        return f"{wanted} the class {given.__name__}; make one of it, `{given.__name__}(...)`."
+    if not isinstance(given, Encoder):
+        return f"{wanted} {type(given).__name__}."
+    if not isinstance(given.name, str) or not given.name:
+        return f"{wanted} one whose `name` is {given.name!r}, and not a str that changes whenever its vectors would."
+    return ""
+
+
+def check_options(where: str, *, device: str, batch_size: int) -> torch.device:
+    """Check what the encoders of this package are made with, and choose their device.
+
+    Raises
+    ------
+    ValueError
+        If ``batch_size`` is no whole number of at least 1, or the device cannot be used; all in one message.
+    """
+    problems = Problems(where)
+    problems.whole("batch_size", batch_size, least=1)
+    chosen = _choose_device(device, problems)
+    problems.raise_if_any()
+    return chosen
+
+
+def _choose_device(device: str, problems: Problems) -> torch.device:
     """Turn ``"auto"`` into the fastest device there is, a GPU of its own for each process; check any other name."""
     import torch
 
     if device != "auto":
-        return torch.device(device)
+        return named_device(device, problems)
     if torch.cuda.is_available():
         own = os.environ.get("LOCAL_RANK")  # as torchrun tells
         return torch.device("cuda" if own is None else f"cuda:{own}")

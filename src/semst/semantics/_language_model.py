@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from semst.semantics._encoders import (
-    choose_device,
+    check_options,
     choose_dtype,
     describe_tokenizer,
     encoder_name,
@@ -46,7 +46,7 @@ class LanguageModelEncoder:
     OSError
         If the model can neither be found nor downloaded, or holds code of its own, which is never run.
     ValueError
-        If ``batch_size`` is below 1.
+        If ``batch_size`` is no whole number of at least 1, or the device cannot be used here.
 
     Notes
     -----
@@ -71,10 +71,7 @@ class LanguageModelEncoder:
     """
 
     def __init__(self, model: str | os.PathLike[str], *, device: str = "auto", batch_size: int = 16) -> None:
-        if batch_size < 1:
-            message = f"LanguageModelEncoder: batch_size must be at least 1, got {batch_size}."
-            raise ValueError(message)
-        self._device = choose_device(device)
+        self._device = check_options("LanguageModelEncoder", device=device, batch_size=batch_size)
         dtype = choose_dtype(self._device)
         self._tokenizer, self._model = load(model, partial(_load, dtype=dtype), where="LanguageModelEncoder")
         self._model.to(self._device)

@@ -11,7 +11,7 @@ import numpy as np
 
 from semst.semantics._encoders import (
     MINILM,
-    choose_device,
+    check_options,
     choose_dtype,
     describe_tokenizer,
     encoder_name,
@@ -46,7 +46,7 @@ class SentenceEncoder:
     OSError
         If the model can neither be found nor downloaded, or holds code of its own, which is never run.
     ValueError
-        If ``batch_size`` is below 1.
+        If ``batch_size`` is no whole number of at least 1, or the device cannot be used here.
 
     Notes
     -----
@@ -61,10 +61,7 @@ class SentenceEncoder:
     """
 
     def __init__(self, model: str | os.PathLike[str] = MINILM, *, device: str = "auto", batch_size: int = 64) -> None:
-        if batch_size < 1:
-            message = f"SentenceEncoder: batch_size must be at least 1, got {batch_size}."
-            raise ValueError(message)
-        where = choose_device(device)
+        where = check_options("SentenceEncoder", device=device, batch_size=batch_size)
         dtype = choose_dtype(where)
         self._model = load(model, partial(_load, device=where, dtype=dtype), where="SentenceEncoder")
         self._batch_size = batch_size

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from semst.semantics._cache import encode_cached
-from semst.semantics._encoders import MINILM, Encoder
+from semst.semantics._encoders import MINILM, why_no_encoder
 from semst.semantics._packaged import packaged_table
 from semst.semantics._vocabulary import ASK, packaged_vocabulary
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from semst._problems import Problems
+    from semst.semantics._encoders import Encoder
 
     Place = Callable[[Sequence[str]], NDArray[np.float32]]
 
@@ -141,12 +142,9 @@ def word_space(
     -------
     The space; None where ``problems`` says why not.
     """
-    given: object = encoder  # whatever its type says
-    if given is not None and not isinstance(given, str | os.PathLike | Encoder):
-        problems.add(
-            "encoder must be a model's name or folder, or have `name` and `encode` as semst.semantics.Encoder, "
-            f"got {type(given).__name__}."
-        )
+    no_encoder = "" if encoder is None else why_no_encoder(encoder)
+    if no_encoder:
+        problems.add(no_encoder)
         return None
     if source == PACKAGED and encoder is not None and not _made_the_package(_open(encoder)):
         problems.add(

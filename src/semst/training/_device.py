@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from semst._device import named_device
 from semst.training._processes import own_gpu
 
 if TYPE_CHECKING:
@@ -22,13 +23,7 @@ def pick_device(device: str, problems: Problems) -> torch.device:
         if torch.cuda.is_available():
             return torch.device(own_gpu())
         return torch.device("mps" if torch.backends.mps.is_available() and _multiplies_sparse("mps") else "cpu")
-    try:
-        named = torch.device(own_gpu() if device == "cuda" else device)
-        torch.zeros(1, device=named)
-    except (RuntimeError, AssertionError) as error:
-        problems.add(f"device {device!r} cannot be used here ({str(error).splitlines()[0]}); use 'auto' or 'cpu'.")
-        return torch.device("cpu")  # never used: the problem is raised
-    return named
+    return named_device(own_gpu() if device == "cuda" else device, problems)
 
 
 def _multiplies_sparse(device: str) -> bool:
