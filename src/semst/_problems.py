@@ -64,8 +64,8 @@ class Problems:
         if not is_between(value, least, math.inf):
             self.add(f"{name} must be a finite number of at least {least:g}, got {value!r}.")
 
-    def __bool__(self) -> bool:
-        return bool(self._found)
+    def __len__(self) -> int:
+        return len(self._found)
 
     def raise_if_any(self) -> None:
         """Raise one error that lists all problems, or do nothing.

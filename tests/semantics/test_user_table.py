@@ -79,6 +79,8 @@ def test_rows_without_vector_are_left_out():
         (pd.DataFrame(VECTORS.astype(float) * 1e50, index=NAMES), "infinite"),
         (pd.DataFrame(VECTORS * np.nan, index=NAMES), "nothing but NaN"),
         (pd.DataFrame(index=NAMES), "shape"),
+        (VECTORS, r"got ndarray; put an array .* into `adata.varm\['mine'\]`"),
+        (3, "got int"),
     ],
 )
 def test_unusable_vectors(source, message):
@@ -144,7 +146,8 @@ def test_texts_of_both_forms(tmp_path):
         ("gene\ttext\nMBP\tx\n", KeyError, "columns 'symbol' and 'text'; it has 'gene', 'text'"),
         ("symbol\ttext\nMBP\tx\nMBP\ty\n", ValueError, "more than once: 'MBP'"),
         ("symbol\ttext\nMBP\t\n", ValueError, "not a single gene text"),
-        ("", ValueError, "cannot be read"),
+        ("", KeyError, "columns 'symbol' and 'text'; it has none"),
+        ("symbol\ttext\nMBP\ta\tb\n", ValueError, "more fields than its header in the lines '2'"),
     ],
 )
 def test_unusable_text_files(tmp_path, content, error, message):
@@ -158,6 +161,8 @@ def test_missing_text_file_and_wrong_texts(tmp_path):
         read_text(tmp_path / "genes.tsv")
     with pytest.raises(ValueError, match="must be str; those of 'PLP1'"):
         read_text({"MBP": "a", "PLP1": None})
+    with pytest.raises(ValueError, match="gene texts must be a mapping .* got DataFrame"):
+        read_text(pd.DataFrame({"MBP": ["a"]}))
     with pytest.raises(ValueError, match="not a single gene text"):
         read_text({})
 
@@ -192,3 +197,22 @@ def test_what_cannot_be_matched_is_told_apart():
     assert match.has_vector.tolist() == [True, False, False]
     assert match.recognised.tolist() == [True, True, False]
     assert match.named(~match.recognised).tolist() == ["xyz"]
+
+
+@pytest.mark.parametrize("dtype", ["Float32", "float64[pyarrow]"])
+def test_numbers_that_may_be_missing_are_numbers(dtype, tmp_path):
+    frame = pd.DataFrame(VECTORS, index=NAMES, columns=["a", "b"]).astype(dtype)
+    np.testing.assert_array_equal(read(frame).vectors, read(dict(zip(NAMES, VECTORS, strict=True))).vectors)
+    frame.to_parquet(tmp_path / "genes.parquet")
+    np.testing.assert_array_equal(read(tmp_path / "genes.parquet").vectors, read(frame).vectors)
+
+
+def test_names_in_bytes_are_text(tmp_path):
+    assert read(save_npz(tmp_path, genes=np.array(NAMES, dtype="S"), vectors=VECTORS)).names == tuple(NAMES)
+
+
+def test_an_array_that_calls_itself_npz_has_no_names(tmp_path):
+    with (tmp_path / "genes.npz").open("wb") as file:
+        np.save(file, VECTORS)
+    with pytest.raises(ValueError, match="one array without names"):
+        read(tmp_path / "genes.npz")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from semst._inputs import dense
 from semst._problems import Problems, counted, listed
+from semst.semantics._tab_separated import read_fields
 
 if TYPE_CHECKING:
-    import os
-
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
@@ -34,7 +34,7 @@ class NamedVectors:
     label: str
 
 
-def read_vectors(source: VectorSource, problems: Problems) -> NamedVectors | None:
+def read_vectors(source: VectorSource | object, problems: Problems) -> NamedVectors | None:
     """Read the user's own gene vectors.
 
     Parameters
@@ -60,11 +60,11 @@ def usable(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
     return rows
 
 
-def _read_any(source: VectorSource, problems: Problems) -> tuple[list[str], Any, str] | None:
+def _read_any(source: VectorSource | object, problems: Problems) -> tuple[list[str], Any, str] | None:
     import pandas as pd
 
     if isinstance(source, pd.DataFrame):
-        return source.index.astype(str).tolist(), source.to_numpy(), "DataFrame"
+        return source.index.astype(str).tolist(), dense(source), "DataFrame"
     if isinstance(source, Mapping):
         names = [str(name) for name in source]
         rows = [np.asarray(vector) for vector in source.values()]
@@ -72,6 +72,13 @@ def _read_any(source: VectorSource, problems: Problems) -> tuple[list[str], Any,
             problems.add(f"the mapping of gene vectors holds different shapes: {listed({row.shape for row in rows})}.")
             return None
         return names, np.array(rows), "mapping"
+    if not isinstance(source, str | os.PathLike):
+        problems.add(
+            "gene vectors must be a DataFrame, a mapping of gene names to vectors, a key of varm or the path of a "
+            f"file, got {type(source).__name__}; put an array in the order of the genes into `adata.varm['mine']` and "
+            "pass `vectors='mine'`."
+        )
+        return None
     path = Path(source)
     if not path.is_file():
         problems.missing(f"no file {str(path)!r} with gene vectors.")
@@ -92,7 +99,13 @@ def _read_any(source: VectorSource, problems: Problems) -> tuple[list[str], Any,
 
 
 def _read_npz(path: Path, problems: Problems) -> tuple[list[str], Any] | None:
-    with np.load(path, allow_pickle=False) as arrays:
+    loaded = np.load(path, allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        problems.add(
+            f"{path.name!r} holds one array without names; save it with `np.savez(path, genes=..., vectors=...)`."
+        )
+        return None
+    with loaded as arrays:
         there = list(arrays.files)
         names_key = next((key for key in ("genes", "names") if key in there), None)
         if names_key is None or "vectors" not in there:
@@ -101,13 +114,15 @@ def _read_npz(path: Path, problems: Problems) -> tuple[list[str], Any] | None:
             )
             return None
         try:
-            return [str(name) for name in arrays[names_key]], arrays["vectors"]
+            names, vectors = arrays[names_key], arrays["vectors"]
         except ValueError:
             problems.add(
                 f"{path.name!r} holds Python objects, which are not read because they could run code; "
                 "save names as `np.array(names, dtype=str)` and vectors as float32."
             )
             return None
+    text = np.char.decode(names, "utf-8") if names.dtype.kind == "S" else names.astype(str)
+    return text.ravel().tolist(), vectors
 
 
 def _read_parquet(path: Path, problems: Problems) -> tuple[list[str], Any] | None:
@@ -123,7 +138,7 @@ def _read_parquet(path: Path, problems: Problems) -> tuple[list[str], Any] | Non
             )
             return None
         frame = frame.set_index(texts[0])
-    return frame.index.astype(str).tolist(), frame.to_numpy()
+    return frame.index.astype(str).tolist(), dense(frame)
 
 
 def _check(names: list[str], values: Any, label: str, problems: Problems) -> NamedVectors | None:  # noqa: ANN401
@@ -154,7 +169,7 @@ def _check(names: list[str], values: Any, label: str, problems: Problems) -> Nam
     return NamedVectors(kept_names, vectors, f"{label}@{digest}")
 
 
-def read_texts(source: TextSource, problems: Problems) -> dict[str, str]:
+def read_texts(source: TextSource | object, problems: Problems) -> dict[str, str]:
     """Read what the user has to say about genes: a mapping of names to texts, or a table of two columns.
 
     Parameters
@@ -171,30 +186,23 @@ def read_texts(source: TextSource, problems: Problems) -> dict[str, str]:
     """
     if isinstance(source, Mapping):
         pairs = [(str(name), text) for name, text in source.items()]
+    elif isinstance(source, str | os.PathLike):
+        path, columns, before = Path(source), ("symbol", "text"), len(problems)
+        fields = read_fields(path, columns, problems, needed=columns, what="gene texts")
+        if fields is None:
+            return {}
+        pairs = [(field["symbol"], field["text"]) for field in fields]
+        repeated = [name for name, times in Counter(name for name, _ in pairs).items() if times > 1]
+        if repeated:
+            problems.add(f"{path.name!r} holds {len(repeated)} symbols more than once: {listed(repeated)}.")
+        if len(problems) > before:
+            return {}
     else:
-        path = Path(source)
-        if not path.is_file():
-            problems.missing(f"no file {str(path)!r} with gene texts.")
-            return {}
-        import pandas as pd
-
-        # Quotes are ordinary characters in prose, and NA is a gene.
-        try:
-            frame = pd.read_csv(path, sep="\t", dtype=str, quoting=csv.QUOTE_NONE, keep_default_na=False)
-        except (OSError, ValueError) as error:
-            problems.add(f"{path.name!r} cannot be read: {error}")
-            return {}
-        if not {"symbol", "text"} <= set(frame.columns):
-            problems.missing(
-                f"{path.name!r} must be tab-separated with the columns 'symbol' and 'text'; "
-                f"it has {listed(frame.columns)}."
-            )
-            return {}
-        duplicated = frame["symbol"][frame["symbol"].duplicated()]
-        if len(duplicated):
-            problems.add(f"{path.name!r} holds {len(duplicated)} symbols more than once: {listed(duplicated)}.")
-            return {}
-        pairs = list(zip(frame["symbol"], frame["text"], strict=True))
+        problems.add(
+            "gene texts must be a mapping of gene names to texts or the path of a tab-separated file, "
+            f"got {type(source).__name__}."
+        )
+        return {}
     wrong = [name for name, text in pairs if not isinstance(text, str)]
     if wrong:
         problems.add(f"gene texts must be str; those of {listed(wrong)} are not.")

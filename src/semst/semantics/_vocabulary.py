@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 
 from semst._problems import listed
+from semst.semantics._tab_separated import read_fields
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -135,13 +135,11 @@ def read_vocabulary(source: VocabularySource, *, problems: Problems) -> Terms:
     >>> found.terms, found.kinds, found.organs
     (('mossy fibers', 'spiny cells'), ('structure', 'cell type'), ('any', 'any'))
     """
+    before = len(problems)
     rows = _rows(source, problems)
-    if rows is None:
-        return Terms()
-    if not rows:
-        problems.add("the vocabulary holds no terms; give at least one.")
-        return Terms()
-    if not _check(rows, problems):
+    if rows is not None:
+        _check(rows, problems)
+    if rows is None or len(problems) > before:
         return Terms()
     terms, kinds, organs, definitions = zip(*rows, strict=True)
     return Terms(
@@ -173,43 +171,19 @@ def _rows(source: Any, problems: Problems) -> list[_Row] | None:  # noqa: ANN401
 
 
 def _read_file(path: Path, problems: Problems) -> list[_Row] | None:
-    if not path.is_file():
-        problems.missing(
-            f"no file {str(path)!r} with a vocabulary; a str is taken for a path, so put terms into a list, even one."
-        )
+    fields = read_fields(
+        path, _COLUMNS, problems, needed=["term"], what="a vocabulary",
+        way_out="; a str is taken for a path, so put terms into a list, even one",
+    )  # fmt: skip
+    if fields is None:
         return None
-    try:
-        # Spreadsheets begin UTF-8 with a byte order mark; quotes are ordinary characters in a term.
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            header, *lines = list(csv.reader(handle, delimiter="\t", quoting=csv.QUOTE_NONE)) or [[]]
-    except (OSError, ValueError, csv.Error) as error:
-        problems.add(f"{path.name!r} cannot be read: {error}")
-        return None
-    columns = [name.strip() for name in header]
-    if "term" not in columns:
-        problems.missing(
-            f"{path.name!r} must be tab-separated with a header that names the column 'term'; it has {listed(columns)}."
-        )
-        return None
-    place = {name: columns.index(name) for name in _COLUMNS if name in columns}
-    fields = [
-        {name: line[column] if column < len(line) else "" for name, column in place.items()}
-        for line in lines
-        if any(field.strip() for field in line)
-    ]
-    rows: list[_Row] = [
-        (field["term"], field.get("kind", ""), field.get("organ", ""), field.get("definition", "")) for field in fields
-    ]
-    too_long = [number for number, line in enumerate(lines, start=2) if any(line[len(columns) :])]
-    if too_long:
-        problems.add(f"{path.name!r} has more fields than its header in the lines {listed(too_long)}.")
-        _check(rows, problems)  # so that all is said at once
-        return None
-    return rows
+    return [(field["term"], field["kind"], field["organ"], field["definition"]) for field in fields]
 
 
-def _check(rows: list[_Row], problems: Problems) -> bool:
-    """Note all that is wrong with the entries; True if nothing is."""
+def _check(rows: list[_Row], problems: Problems) -> None:
+    """Note all that is wrong with the entries."""
+    if not rows:
+        problems.add("the vocabulary holds no terms; give at least one.")
     no_text = [term for term, *_ in rows if not isinstance(term, str)]
     if no_text:
         problems.add(f"the terms of a vocabulary must be str; {listed(no_text)} are not.")
@@ -230,7 +204,6 @@ def _check(rows: list[_Row], problems: Problems) -> bool:
     no_kind = [term for term, kind, *_ in rows if not isinstance(kind, str)]
     if no_kind:
         problems.add(f"the kinds of a vocabulary must be str; those of {listed(no_kind)} are not.")
-    return not (no_text or empty or repeated or no_kind)
 
 
 def _tidy(text: str) -> str:
