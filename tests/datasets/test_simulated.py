@@ -282,6 +282,10 @@ def test_all_problems_at_once():
         ValueError, match=r"layout must be one of 'layers', 'patches'; got 'rings'.*species .* got 'rat'"
     ):
         simulated(layout="rings", species="rat")
+    with pytest.raises(ValueError, match=r"layout must be one of .* n_spots must be at least 40 .* got 1\."):
+        simulated(layout="rings", n_spots=1)
+    with pytest.raises(ValueError, match="n_genes must be from 20 to 2913, got 3000"):
+        simulated(platform="cells", n_genes=3000)
     with pytest.raises(ValueError, match="n_spots must be at least 140 "):
         simulated(n_spots=139)
     with pytest.raises(ValueError, match="random_state must not be negative"):
@@ -347,3 +351,7 @@ def test_thinning_follows_the_density():
     assert len(np.unique(chosen)) == 5_000
     assert (chosen < 20_000).mean() == pytest.approx(0.8, abs=0.03)
     assert list(thin_out(np.random.default_rng(0), np.ones(3), 3)) == [0, 1, 2]
+
+
+def test_a_panel_may_have_all_genes_that_panels_have():
+    assert simulated(platform="cells", n_genes=2913, n_spots=150, progress=False).shape == (150, 2913)

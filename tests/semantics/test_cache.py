@@ -5,6 +5,7 @@ import sqlite3
 import numpy as np
 import pytest
 
+from semst.semantics import _cache
 from semst.semantics._cache import TextCache, encode_cached
 
 
@@ -124,3 +125,30 @@ def test_place_of_the_cache(tmp_path, monkeypatch):
     with sqlite3.connect(tmp_path / "named" / "text_vectors.sqlite") as file:
         assert file.execute("SELECT COUNT(*) FROM vectors").fetchone() == (len(set(TEXTS)),)
     file.close()
+
+
+def test_a_file_that_others_write_is_not_to_be_deleted(tmp_path, monkeypatch):
+    monkeypatch.setattr(_cache, "_SECONDS_TO_WAIT_FOR_OTHERS", 0.1)
+    cache = TextCache(tmp_path)
+    other = sqlite3.connect(cache.path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    for use in (
+        lambda: TextCache(tmp_path),
+        lambda: cache.put("e", ["a"], np.ones((1, 2), dtype=np.float32)),
+        lambda: cache.get("e", "a"),
+    ):
+        with pytest.raises(OSError, match="another process has been writing") as caught:
+            use()
+        assert "delete" not in str(caught.value)
+    other.close()
+    cache.close()
+
+
+def test_damage_that_shows_late_says_what_to_do(tmp_path):
+    encode_cached(Counting(), [f"text {number}" for number in range(2000)], cache_dir=tmp_path, progress=False)
+    path = tmp_path / "text_vectors.sqlite"
+    content = bytearray(path.read_bytes())
+    content[8192:] = b"x" * (len(content) - 8192)  # the first page says what there is, and stays
+    path.write_bytes(content)
+    with pytest.raises(OSError, match="delete the file"):
+        encode_cached(Counting(), [f"text {number}" for number in range(2000)], cache_dir=tmp_path, progress=False)

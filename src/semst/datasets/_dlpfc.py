@@ -76,6 +76,8 @@ def dlpfc(
         others by their content).
     ConnectionError
         A file could not be downloaded. The message lists what is missing and where to put it by hand.
+    OSError
+        The folder cannot be written.
 
     See Also
     --------

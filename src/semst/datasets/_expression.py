@@ -64,6 +64,11 @@ def symbol_table() -> list[tuple[str, str]]:
     return [(human, mouse) for human, mouse in rows]
 
 
+def genes_at_hand(*, panel: bool) -> int:
+    """How many genes there are to choose from."""
+    return sum(not (panel and human.startswith(PANEL_SKIPS)) for human, _ in symbol_table())
+
+
 def choose_genes(markers: dict[str, tuple[str, ...]], *, n_genes: int, species: str, panel: bool) -> Genes:
     """Choose genes and set their levels.
 

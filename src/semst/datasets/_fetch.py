@@ -71,6 +71,8 @@ class Cache:
             The file is not in the folder and could not be downloaded.
         ValueError
             The file in the folder, or the one that the server sent, is not the registered one.
+        OSError
+            The folder cannot be written.
         """
         target = self.folder / remote.file
         if not target.exists():
@@ -102,6 +104,12 @@ class Cache:
                 f"Call again; if it fails again, fetch the file another way and put it at {self.folder / remote.file}."
             )
             raise ValueError(msg) from error
+        except OSError as error:
+            msg = (
+                f"the folder {str(self.folder)!r} cannot be written ({error}); name another one with path= or the "
+                f"environment variable {FOLDER_VARIABLE}."
+            )
+            raise OSError(msg) from error
         logger.info("%s is now in %s", remote.file, self.folder)
         return downloader.value
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from semst._keys import GROUND_TRUTH, IN_LIBRARY, SPATIAL
 from semst.datasets._cell_types import CORTEX, TUMOUR
-from semst.datasets._expression import Genes, choose_genes, draw_counts, symbol_table
+from semst.datasets._expression import Genes, choose_genes, draw_counts, genes_at_hand
 from semst.datasets._section import Section, draw_section
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ def simulated(
     n_spots
         Number of spots or cells, at least 20 a domain; a million is fine. The default is a usual Visium slice.
     n_genes
-        Number of genes, 20 to 3000: marker genes of the cell types first, then other commonly expressed genes. `None`
-        means 2000 for Visium and 300 for cells.
+        Number of genes, 20 to 3000 (2913 for cells: panels have no mitochondrial or ribosomal genes): marker genes of
+        the cell types first, then other commonly expressed genes. `None` means 2000 for Visium and 300 for cells.
     n_domains
         Number of domains: 2 to 7 layers or 2 to 8 kinds of patch. `None` means 7 layers or 6 kinds of patch. Fewer
         layers leave out the outermost; fewer kinds of patch, the rarest.
@@ -139,15 +139,17 @@ def simulated(
     ['Layer1', 'Layer2', 'Layer3', 'Layer4', 'Layer5', 'Layer6', 'WM']
     """
     words = {"layout": layout, "platform": platform, "species": species}
-    _check_words(words)
+    asked = {"n_genes": n_genes, "n_domains": n_domains}
+    numbers = {"n_spots": n_spots, "random_state": random_state}
+    numbers |= {name: number for name, number in asked.items() if number is not None}
+    _check_types(numbers)
+    wrong = _wrong_words(words)
+    if not wrong:
+        numbers = {"n_genes": DEFAULT_GENES[platform], "n_domains": DEFAULT_DOMAINS[layout]} | numbers
+    wrong += _wrong_numbers(numbers, layout=layout, platform=platform)
+    if wrong:
+        raise ValueError(" ".join(wrong))
     tissue = TISSUES[layout]
-    numbers = {
-        "n_spots": n_spots,
-        "n_genes": DEFAULT_GENES[platform] if n_genes is None else n_genes,
-        "n_domains": DEFAULT_DOMAINS[layout] if n_domains is None else n_domains,
-        "random_state": random_state,
-    }
-    _check_numbers(numbers, most_domains=len(tissue.domains))
     n_genes, n_domains = numbers["n_genes"], numbers["n_domains"]
     names = list(tissue.domains)[-n_domains:] if layout == "layers" else list(tissue.domains)[:n_domains]
 
@@ -160,18 +162,7 @@ def simulated(
     )
 
 
-def _check_words(words: Mapping[str, str]) -> None:
-    allowed = {"layout": get_args(Layout), "platform": get_args(Platform), "species": get_args(Species)}
-    wrong = [
-        f"{name} must be one of {', '.join(map(repr, allowed[name]))}; got {word!r}."
-        for name, word in words.items()
-        if word not in allowed[name]
-    ]
-    if wrong:
-        raise ValueError(" ".join(wrong))
-
-
-def _check_numbers(numbers: Mapping[str, Any], *, most_domains: int) -> None:
+def _check_types(numbers: Mapping[str, Any]) -> None:
     wrong_types = [
         f"{name} must be a whole number, got {number!r}."
         for name, number in numbers.items()
@@ -179,22 +170,35 @@ def _check_numbers(numbers: Mapping[str, Any], *, most_domains: int) -> None:
     ]
     if wrong_types:
         raise TypeError(" ".join(wrong_types))
-    most_genes = len(symbol_table())
-    n_domains = numbers["n_domains"]
+
+
+def _wrong_words(words: Mapping[str, str]) -> list[str]:
+    allowed = {"layout": get_args(Layout), "platform": get_args(Platform), "species": get_args(Species)}
+    return [
+        f"{name} must be one of {', '.join(map(repr, allowed[name]))}; got {word!r}."
+        for name, word in words.items()
+        if word not in allowed[name]
+    ]
+
+
+def _wrong_numbers(numbers: Mapping[str, int], *, layout: str, platform: str) -> list[str]:
+    """Say what is out of range; where the layout is unknown, out of the range of any."""
+    layouts = [TISSUES[layout]] if layout in TISSUES else list(TISSUES.values())
+    most_domains = max(len(tissue.domains) for tissue in layouts)
+    most_genes = genes_at_hand(panel=platform == "cells")
+    n_domains = numbers.get("n_domains", 2)
     fewest_spots = SPOTS_PER_DOMAIN * min(max(n_domains, 2), most_domains)
+    n_spots, n_genes = numbers["n_spots"], numbers.get("n_genes", FEWEST_GENES)
     wrong = []
     if not 2 <= n_domains <= most_domains:
         wrong.append(f"n_domains must be from 2 to {most_domains} in this layout, got {n_domains}.")
-    if not FEWEST_GENES <= numbers["n_genes"] <= most_genes:
-        wrong.append(f"n_genes must be from {FEWEST_GENES} to {most_genes}, got {numbers['n_genes']}.")
-    if numbers["n_spots"] < fewest_spots:
-        wrong.append(
-            f"n_spots must be at least {fewest_spots} ({SPOTS_PER_DOMAIN} a domain), got {numbers['n_spots']}."
-        )
+    if not FEWEST_GENES <= n_genes <= most_genes:
+        wrong.append(f"n_genes must be from {FEWEST_GENES} to {most_genes}, got {n_genes}.")
+    if n_spots < fewest_spots:
+        wrong.append(f"n_spots must be at least {fewest_spots} ({SPOTS_PER_DOMAIN} a domain), got {n_spots}.")
     if numbers["random_state"] < 0:
         wrong.append(f"random_state must not be negative, got {numbers['random_state']}.")
-    if wrong:
-        raise ValueError(" ".join(wrong))
+    return wrong
 
 
 def _assemble(

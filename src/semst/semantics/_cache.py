@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,7 @@ from semst._folders import cache_folder
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -38,29 +38,45 @@ class TextCache:
     Raises
     ------
     OSError
-        If the folder cannot be written, or its file is damaged.
+        If the folder cannot be written, or its file is damaged, cannot be written, or is written by another process for
+        more than a minute; so do :meth:`get` and :meth:`put`.
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
         self.path = cache_folder(folder, variable=FOLDER_VARIABLE) / _FILE
-        try:
+        with self._told():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = sqlite3.connect(self.path, timeout=_SECONDS_TO_WAIT_FOR_OTHERS)
-        except (OSError, sqlite3.OperationalError) as error:
-            message = (
-                f"the text cache {str(self.path)!r} cannot be written ({error}); name another folder with `cache_dir` "
-                f"or the environment variable {FOLDER_VARIABLE}."
-            )
-            raise OSError(message) from error
         try:
             self._prepare()
-        except sqlite3.DatabaseError as error:
-            self._file.close()
-            message = f"the text cache {str(self.path)!r} cannot be used ({error}); delete the file and run again."
+        except OSError:
+            self.close()
+            raise
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say of whatever goes wrong with the file what to do about it."""
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # what comes above says more of the same
+            if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+                message = f"the text cache {str(self.path)!r} cannot be used ({error}); delete the file and run again."
+            elif code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+                message = (
+                    f"another process has been writing to the text cache {str(self.path)!r} for more than "
+                    f"{_SECONDS_TO_WAIT_FOR_OTHERS} seconds ({error}); wait for it, or name another folder with "
+                    "`cache_dir`."
+                )
+            else:
+                message = (
+                    f"the text cache {str(self.path)!r} cannot be written ({error}); name another folder with "
+                    f"`cache_dir` or the environment variable {FOLDER_VARIABLE}."
+                )
             raise OSError(message) from error
 
     def _prepare(self) -> None:
-        with self._file:
+        with self._told(), self._file:
             self._file.execute(
                 "CREATE TABLE IF NOT EXISTS vectors (encoder TEXT, text_sha256 BLOB, vector BLOB NOT NULL, "
                 "PRIMARY KEY (encoder, text_sha256)) WITHOUT ROWID"
@@ -68,9 +84,10 @@ class TextCache:
 
     def get(self, encoder: str, text: str) -> NDArray[np.float32] | None:
         """Give the vector ``(d,)`` float32 of a text, or None where there is none yet."""
-        found = self._file.execute(
-            "SELECT vector FROM vectors WHERE encoder = ? AND text_sha256 = ?", (encoder, _sha256(text))
-        ).fetchone()
+        with self._told():
+            found = self._file.execute(
+                "SELECT vector FROM vectors WHERE encoder = ? AND text_sha256 = ?", (encoder, _sha256(text))
+            ).fetchone()
         return None if found is None else np.frombuffer(found[0], dtype="<f4").astype(np.float32)
 
     def put(self, encoder: str, texts: Sequence[str], vectors: NDArray[np.float32]) -> None:
@@ -79,7 +96,7 @@ class TextCache:
             (encoder, _sha256(text), vector.astype("<f4").tobytes())
             for text, vector in zip(texts, vectors, strict=True)
         ]
-        with self._file:
+        with self._told(), self._file:
             self._file.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
 
     def close(self) -> None:
