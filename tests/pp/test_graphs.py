@@ -185,3 +185,14 @@ def test_expression_graph_survives_a_spot_without_expression_and_very_few_spots(
     features[2] = 0
     graph = expression_graph(features, n_neighbors=15)
     np.testing.assert_array_equal(graph.toarray(), 1 - np.eye(4))
+
+
+def test_a_thinned_section_is_connected_by_nearness(caplog):
+    table, pixels = hexagons(40)
+    few = np.sort(np.random.default_rng(0).choice(table.n_obs, table.n_obs // 5, replace=False))
+    with caplog.at_level("INFO", logger="semst"):
+        graph = spatial_graph(table[few], pixels[few])
+    assert "have no neighbour on Visium's grid" in caplog.text
+    assert graph.getnnz(axis=1).min() >= 6
+    most = np.sort(np.random.default_rng(0).choice(table.n_obs, table.n_obs * 4 // 5, replace=False))
+    assert (spatial_graph(table[most], pixels[most]) != spatial_graph(table, pixels)[most][:, most]).nnz == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,10 @@ from semst._keys import SPATIAL, VISIUM
 if TYPE_CHECKING:
     from anndata import AnnData
     from numpy.typing import NDArray
+
+logger = logging.getLogger("semst")
+
+_MOST_ALONE = 0.05  # of the spots on a grid: where more have no neighbour there, the section was thinned
 
 
 def on_hexagons(table: AnnData) -> bool:
@@ -37,7 +42,8 @@ def spatial_graph(
     """Connect spots that lie beside each other, as squidpy does.
 
     A graph that is in the table already, under squidpy's key, is taken as it is. Else spots on Visium's hexagons get
-    their up to six neighbours on the grid, and all other tissue the ``n_neighbors`` nearest, both ways.
+    their up to six neighbours on the grid, and all other tissue the ``n_neighbors`` nearest, both ways; so does a
+    section of which so few spots are left that more than a twentieth have no neighbour on the grid.
 
     Parameters
     ----------
@@ -64,7 +70,16 @@ def spatial_graph(
         # Grid positions, not pixels: the slide may be turned or squeezed in the picture.
         row, col = (np.asarray(table.obs[key], dtype=float) for key in (VISIUM.row, VISIUM.col))
         grid = np.stack([col / 2, row * np.sqrt(3) / 2], axis=1)
-        return _binary(radius_builder(radius=1.1).build(grid)[0])
+        graph = _binary(radius_builder(radius=1.1).build(grid)[0])
+        alone = int((graph.getnnz(axis=1) == 0).sum())
+        if alone <= _MOST_ALONE * table.n_obs:
+            return graph
+        logger.info(
+            "%d of %d spots have no neighbour on Visium's grid; each is connected with the %d nearest instead.",
+            alone,
+            table.n_obs,
+            n_neighbors,
+        )
     return _binary(knn_builder(n_neighs=min(n_neighbors, table.n_obs - 1)).build(coordinates)[0])
 
 
