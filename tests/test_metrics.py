@@ -313,3 +313,25 @@ def test_slices_that_cannot_be_scored_are_named_with_all_else(two_slices):
     with pytest.raises(KeyError, match="no obs\\['sample'\\], which `batch_key` names") as told:
         score(two_slices, reference="experts", batch_key="sample")
     assert "experts" in str(told.value)
+
+
+@pytest.mark.parametrize("shift", [0, 20_000])
+def test_places_in_single_precision_have_the_ties_that_they_had(shift):
+    row, column = np.divmod(np.arange(900), 30)
+    places = np.column_stack([(column + row % 2 / 2) * 100 / 7, row * np.sqrt(3) / 2 * 100 / 7])
+    labels = np.random.default_rng(0).integers(2, size=900)
+    assert pas((places + shift).astype(np.float32), labels) == pas(places, labels)
+
+
+def test_score_names_the_columns_that_cannot_be_compared(tissue):
+    tissue.obs["empty"] = pd.Categorical([None] * 30, categories=["L1"])
+    with pytest.raises(ValueError, match=r"semst.metrics.score: no spot has a label in obs\['empty'\]"):
+        score(tissue, reference="empty")
+    tissue.obs["semst"] = tissue.obs["semst"].where(np.arange(30) < 8)
+    with pytest.raises(ValueError, match="2 problems") as caught:
+        score(tissue)
+    for part in (
+        "8 spots have a domain in obs['semst']",
+        "20 spots with a label in obs['ground_truth'] have no domain",
+    ):
+        assert part in str(caught.value)

@@ -259,3 +259,12 @@ def test_a_graph_without_edges_averages_nothing_and_is_refused(circle):
     for key in (None, "slice"):
         with pytest.raises(ValueError, match="no edges between spots"):
             semantic_drift(circle, rings=[0, 2], n_neighbors=4, n_components=1, batch_key=key)
+
+
+def test_equal_neighbours_that_round_otherwise_have_no_measure():
+    rng = np.random.default_rng(0)
+    embeddings = rng.normal(size=(60, 3))
+    embeddings[:30] = [0.1, 0.7, 0.3]
+    drift = semantic_drift(tissue(embeddings, chain(60, closed=False)), rings=1, n_neighbors=10, n_components=2)
+    assert drift[1][:30].isna().all()
+    assert drift[1].max() < 100

@@ -8,7 +8,7 @@ import pytest
 from anndata import AnnData
 from shapely import box
 from spatialdata import SpatialData
-from spatialdata.models import Labels2DModel, ShapesModel, TableModel
+from spatialdata.models import Labels2DModel, PointsModel, ShapesModel, TableModel
 from spatialdata.transformations import Affine, Identity, Scale, set_transformation
 
 from semst._inputs import find_table, read_coordinates
@@ -261,3 +261,25 @@ def test_a_file_gives_the_same(tmp_path):
     sdata = sdata_of(table(NAMES[[2, 1]]), spots=circles())
     sdata.write(tmp_path / "s.zarr")
     np.testing.assert_allclose(read(read_zarr(tmp_path / "s.zarr"))[0], PLACES[[2, 1]])
+
+
+@pytest.mark.filterwarnings("ignore:The geometry column of the GeoDataFrame has 3 dimensions:UserWarning")
+@pytest.mark.parametrize("kind", ["shapes", "points"])
+def test_places_at_different_z_are_not_pressed_into_one_plane(kind):
+    odd = np.arange(len(PLACES)) % 2
+    high = np.column_stack([PLACES, 5000.0 * odd])
+    element, instances = (circles(high), NAMES) if kind == "shapes" else (PointsModel.parse(high), np.arange(len(high)))
+    sdata = SpatialData(**{kind: {"spots": element}}, tables={"table": table(instances)})
+    _, error = read(sdata)
+    assert "lies at different z" in str(error)
+    found, error = read(sdata, slices=odd)
+    assert error is None
+    np.testing.assert_array_equal(found, PLACES)
+
+
+@pytest.mark.parametrize("lost", ["region", "instance"])
+def test_a_table_that_lost_the_columns_by_which_it_annotates(lost):
+    sdata = sdata_of(table(), spots=circles())
+    del sdata["table"].obs[lost]
+    _, error = read(sdata)
+    assert f"columns of obs that are missing: '{lost}'" in str(error)

@@ -147,8 +147,7 @@ def read_counts(
     values = counts.data
     if not np.isfinite(values).all():
         problems.add(f"{source} holds NaN or infinite values; set them to 0 or remove their spots.")
-        return counts
-    if values.size and values.min() < 0:
+    elif values.size and values.min() < 0:
         problems.add(
             f"{source} holds negative values (lowest {values.min():g}), which no counts and no logged counts have; "
             "name the layer that holds the counts with `layer`."
@@ -166,8 +165,8 @@ def read_counts(
             "expression there that is normalised and logged (`scanpy.pp.normalize_total(adata)`, "
             f"`scanpy.pp.log1p(adata)`){way_out}."
         )
-    elif table.n_obs and table.n_vars:
-        empty = np.flatnonzero(np.asarray(counts.sum(axis=1)).ravel() == 0)
+    if table.n_obs and table.n_vars:
+        empty = np.flatnonzero(counts.getnnz(axis=1) == 0)
         if empty.size:
             them = "it" if empty.size == 1 else "them"
             problems.add(
@@ -293,6 +292,15 @@ def read_coordinates(
     if is_spatialdata(data) and table.uns.get(SPATIAL.attributes):
         from semst._spatialdata import annotated_centroids, annotated_regions, the_table_itself
 
+        keys = [table.uns[SPATIAL.attributes][name] for name in ("region_key", "instance_key")]
+        lost = [key for key in keys if key not in table.obs]
+        if lost:
+            problems.missing(
+                f"the table annotates elements by columns of obs that are missing: {listed(lost)}; obs has "
+                f"{listed(table.obs.columns)}. Put them back, or {the_table_itself(data, table)}: x and y in its "
+                f"obsm[{SPATIAL.coordinates!r}] are read then."
+            )
+            return None
         if spatial_key != SPATIAL.coordinates:
             problems.add(
                 f"spatial_key={spatial_key!r} is not read: spots lie at the centroids of what the table annotates, "

@@ -258,6 +258,8 @@ def _off_subspace(
     components = (vectors * scale[:, None, :]).transpose(0, 2, 1) @ centred
     outside = away - (away @ components.transpose(0, 2, 1)) @ components
     spread = np.sqrt(np.einsum("nii->n", products) / neighbors.shape[1])[:, None]
+    # What equal neighbours differ in is the rounding of their mean.
+    apart = spread > _FLAT * np.linalg.norm(centre, axis=2)
     with np.errstate(divide="ignore", invalid="ignore"):
-        drift: NDArray[np.float64] = np.where(spread > 0, np.linalg.norm(outside, axis=2) / spread, np.nan)
+        drift: NDArray[np.float64] = np.where(apart, np.linalg.norm(outside, axis=2) / spread, np.nan)
     return drift

@@ -45,7 +45,8 @@ def pas(coordinates: ArrayLike, labels: ArrayLike) -> float:
     -----
     On a grid many neighbours are equally far. Where only some of them would be among the ten, all of them share the
     places that are left, so the score does not depend on the order of the rows; without ties it is the published one
-    [1]_.
+    [1]_. Distances that differ by no more than the coordinates were rounded (float32, also where it was widened
+    later) are equal.
 
     References
     ----------
@@ -171,6 +172,7 @@ def _tied_neighbors(
     from scipy.spatial import cKDTree
 
     tree = cKDTree(places)
+    rounding = _rounding(places)
     everyone = np.arange(len(places))
     pending = [(everyone[start : start + _CHUNK], 2 * k) for start in range(0, len(places), _CHUNK)]
     while pending:
@@ -182,10 +184,19 @@ def _tied_neighbors(
         order = np.argsort(others, axis=1, kind="stable")[:, :-1]
         distances, neighbors = np.take_along_axis(others, order, 1), np.take_along_axis(neighbors, order, 1)
         last = distances[:, k - 1, None]
-        nearer, tied = distances < last * (1 - _TIE), np.abs(distances - last) <= last * _TIE
+        same = np.maximum(last * _TIE, rounding)
+        nearer, tied = distances < last - same, np.abs(distances - last) <= same
         weights = nearer + tied * (k - nearer.sum(axis=1, keepdims=True)) / tied.sum(axis=1, keepdims=True)
         # Where the farthest that was asked for is still tied, there may be more of the same beyond it.
-        complete = (found[:, -1] > last[:, 0] * (1 + _TIE)) | (asked == len(places))
+        complete = (found[:, -1] > (last + same)[:, 0]) | (asked == len(places))
         yield rows[complete], neighbors[complete], weights[complete]
         if not complete.all():
             pending.append((rows[~complete], 2 * asked))
+
+
+def _rounding(places: NDArray[np.float64]) -> float:
+    """How much the rounding of coordinates may have changed the difference of two distances."""
+    single = bool((places.astype(np.float32) == places).all()) and not bool((places == np.rint(places)).all())
+    precision = np.finfo(np.float32 if single else np.float64).eps
+    # Each coordinate is off by half of that part of itself; four of them make a distance, and there are two.
+    return float(4 * precision * np.abs(places).max())

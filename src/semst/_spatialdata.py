@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -181,7 +181,7 @@ def annotated_centroids(
     attributes = table.uns[SPATIAL.attributes]
     region_of = table.obs[attributes["region_key"]].astype(str).to_numpy()
     instance_of = table.obs[attributes["instance_key"]].to_numpy()
-    coordinates = np.full((table.n_obs, 2), np.nan)
+    coordinates, heights = np.full((table.n_obs, 2), np.nan), np.zeros(table.n_obs)
     placed = np.zeros(table.n_obs, dtype=bool)
     for region, system in product(annotated_regions(table), sorted(set(systems))):
         rows = np.flatnonzero((region_of == region) & (np.array(systems)[numbers] == system))
@@ -193,6 +193,7 @@ def annotated_centroids(
         found = pd.Index(centroids.index).get_indexer(pd.Index(instance_of[rows]))
         rows, found = rows[found >= 0], found[found >= 0]
         coordinates[rows] = centroids[["x", "y"]].to_numpy()[found]
+        heights[rows] = centroids["z"].to_numpy()[found]
         placed[rows] = True
     if not placed.all():
         missing = table.obs_names[~placed]
@@ -202,17 +203,26 @@ def annotated_centroids(
             "subset the table to the instances that are there, or mend its instance key."
         )
         return None
+    if any(np.ptp(heights[numbers == number]) > 0 for number in np.unique(numbers)):
+        problems.add(
+            f"what the table annotates lies at different z, and domains are drawn in one plane; "
+            f"{the_table_itself(data, table)}: x and y in its obsm[{SPATIAL.coordinates!r}] are read then. Sections at "
+            "different z are slices, which `batch_key` tells apart."
+        )
+        return None
     return coordinates
 
 
 def _centroids(data: SpatialData, region: str, system: str, problems: Problems) -> pd.DataFrame | None:
-    """Centroids of an element by instance; None where an instance occurs twice."""
+    """Centroids of an element by instance, x, y and z; None where an instance occurs twice."""
     from spatialdata import get_centroids
 
     with warnings.catch_warnings():
         # Its intermediate frame of points wants a sorted index; here rows are matched by name.
         warnings.filterwarnings("ignore", "The index of the dataframe is not monotonic", UserWarning)
         centroids: pd.DataFrame = get_centroids(data[region], coordinate_system=system).compute()
+    if "z" not in centroids:
+        centroids["z"] = _heights(data[region])
     if centroids.index.is_unique:
         return centroids
     repeated = centroids.index[centroids.index.duplicated()].unique()
@@ -221,3 +231,15 @@ def _centroids(data: SpatialData, region: str, system: str, problems: Problems) 
         "give each its own name in the index of the element."
     )
     return None
+
+
+def _heights(element: Any) -> NDArray[np.float64] | float:  # noqa: ANN401 (any element)
+    """Give z of each shape of an element, 0 where it is flat."""
+    from shapely import get_coordinates
+
+    if not hasattr(element, "geometry") or not element.geometry.has_z.any():
+        return 0.0
+    places, which = get_coordinates(element.geometry.array, include_z=True, return_index=True)
+    corners = np.bincount(which, minlength=len(element))
+    heights: NDArray[np.float64] = np.bincount(which, weights=places[:, 2], minlength=len(element)) / corners
+    return heights

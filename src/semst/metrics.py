@@ -178,7 +178,9 @@ def score(
         data, table, problems, spatial_key=spatial_key, coordinate_system=coordinate_system, slices=slices
     )
     if key in table.obs:
-        _check_slices(slices, table.obs[key], key, problems)
+        _check_domains(slices, table.obs[key], key, problems)
+    if key in table.obs and reference in table.obs:
+        _check_reference(table, key, str(reference), problems)
     problems.raise_if_any()
     scores = {} if reference is None else agreement(table.obs[reference], table.obs[key])
     places = np.asarray(coordinates)
@@ -187,16 +189,38 @@ def score(
     return scores | smoothness(places, table.obs[key], slices)
 
 
-def _check_slices(slices: NDArray[np.int64] | None, labels: pd.Series, key: str, problems: Problems) -> None:
-    """Note slices with too few spots that have a domain."""
+def _check_domains(slices: NDArray[np.int64] | None, labels: pd.Series, key: str, problems: Problems) -> None:
+    """Note too few spots with a domain, in all or in a slice."""
+    there = numbered(labels) >= 0
+    if slices is None and there.sum() <= PAS_NEIGHBORS:
+        problems.add(
+            f"{counted(int(there.sum()), 'spot has', 'spots have')} a domain in obs[{key!r}]; at least "
+            f"{PAS_NEIGHBORS + 1} are needed."
+        )
     if slices is None:
         return
-    sizes = np.bincount(slices[numbered(labels) >= 0], minlength=slices.max() + 1)
+    sizes = np.bincount(slices[there], minlength=slices.max() + 1)
     few = int((sizes <= PAS_NEIGHBORS).sum())
     if few:
         problems.add(
             f"{few} of {sizes.size} slices {'has' if few == 1 else 'have'} fewer than {PAS_NEIGHBORS + 1} spots with "
             f"a domain in obs[{key!r}]; leave them out."
+        )
+
+
+def _check_reference(table: AnnData, key: str, reference: str, problems: Problems) -> None:
+    """Note what cannot be compared: no reference label at all, or spots that have one and no domain."""
+    labelled, there = numbered(table.obs[reference]) >= 0, numbered(table.obs[key]) >= 0
+    if not labelled.any():
+        problems.add(
+            f"no spot has a label in obs[{reference!r}]; name another column with `reference`, or pass "
+            "`reference=None` to judge smoothness in space alone."
+        )
+    bare = int((labelled & ~there).sum())
+    if bare:
+        problems.add(
+            f"{counted(bare, 'spot', 'spots')} with a label in obs[{reference!r}] {'has' if bare == 1 else 'have'} no "
+            f"domain in obs[{key!r}]; leave {'it' if bare == 1 else 'them'} out."
         )
 
 

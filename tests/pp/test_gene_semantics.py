@@ -336,8 +336,8 @@ def test_names_of_another_species_with_a_table_of_their_own():
 
 def test_names_that_are_hardly_any_genes_warn(caplog):
     with caplog.at_level(logging.WARNING, logger="semst"):
-        gene_semantics(tissue(genes=["MBP", *map(str, range(7))]), progress=False)
-    assert "1 of 8 genes (12.5 %)" in caplog.text
+        gene_semantics(tissue(genes=["MBP", "PLP1", *map(str, range(6))]), progress=False)
+    assert "2 of 8 genes (25.0 %)" in caplog.text
     assert "Are var_names gene symbols or Ensembl identifiers" in caplog.text
 
 
@@ -550,7 +550,7 @@ def without_x():
         (lambda: tissue(n_spots=0), {}, "the table is empty"),
         (lambda: tissue(genes=["qq1", "qq2", "qq3"]), {}, r"(?s)none of the 3 names was found \('qq1', 'qq2', 'qq3'\)"),
         (lambda: tissue(genes=["qq1", "qq2", "qq3"]), {"mode": "spots"}, "none of the 3 names"),
-        (tissue, {"vectors": {"other": [1.0]}}, "none of the 8 names"),
+        (tissue, {"vectors": {"other": [1.0]}}, "none of the 8 genes"),
         (tissue, {"mode": "cells"}, "mode must be one of 'genes', 'spots', got 'cells'"),
         (tissue, {"weights": "tfidf"}, "weights must be one of 'lognorm', 'raw'"),
         (tissue, {"species": "rat"}, "species must be one of 'human', 'mouse', got 'rat'"),
@@ -665,7 +665,7 @@ def test_a_column_that_holds_the_names_is_told_with_the_lines_that_take_it(tmp_p
     adata.var[column] = pd.Categorical(symbols)
     adata.var_names = symbols[:n_recognised] + [f"feature{number}" for number in range(6 - n_recognised)]
     with caplog.at_level(logging.WARNING, logger="semst"):
-        if n_recognised:
+        if n_recognised > 1:
             gene_semantics(adata)
             told = caplog.records[-1].getMessage()
         else:
@@ -682,10 +682,52 @@ def test_a_column_that_holds_the_names_is_told_with_the_lines_that_take_it(tmp_p
 
 
 def test_a_column_that_is_no_better_is_not_named(caplog):
-    adata = ad.AnnData(np.ones((2, 4), dtype=np.float32))
-    adata.var_names = ["MBP", "feature1", "feature2", "feature3"]
-    adata.var["gene_symbols"] = ["other1", "other2", None, "MBP"]
+    adata = ad.AnnData(np.ones((2, 6), dtype=np.float32))
+    adata.var_names = ["MBP", "PLP1", *(f"feature{number}" for number in range(4))]
+    adata.var["gene_symbols"] = ["other1", "other2", None, "MBP", "PLP1", "other3"]
     with caplog.at_level(logging.WARNING, logger="semst"):
         gene_semantics(adata)
     assert "few names are recognised. Are var_names" in caplog.text
     assert "gene_symbols" not in caplog.text
+
+
+def test_one_vector_for_all_genes_says_nothing():
+    for own in ({"PLP1": [1.0, 2.0]}, {"PLP1": [1.0, 2.0], "MBP": [1.0, 2.0]}):
+        adata = tissue()
+        before = snapshot(adata)
+        with pytest.raises(InputError, match="nothing is left once their mean is removed"):
+            gene_semantics(adata, vectors=own)
+        assert_same(before, snapshot(adata))
+
+
+def test_vectors_of_other_genes_are_named():
+    with pytest.raises(InputError, match=r"none of the 8 genes .* among the 1 gene that you brought \('foo'\)"):
+        gene_semantics(tissue(), vectors={"foo": [1.0, 2.0]})
+    adata = tissue()
+    adata.varm["mine"] = np.zeros((8, 3))
+    with pytest.raises(InputError, match=r"varm\['mine'\] holds nothing but NaN and zeros"):
+        gene_semantics(adata, vectors="mine")
+
+
+def test_a_column_without_names_is_not_recommended():
+    adata = tissue(genes=[f"zz-{number}" for number in range(8)])
+    adata.var["gene_name"] = np.array([np.nan] * 8, dtype=object)
+    with pytest.raises(InputError) as caught:
+        gene_semantics(adata)
+    assert "gene_name" not in str(caught.value)
+
+
+def test_a_text_names_a_gene_once(tmp_path):
+    adata = tissue(genes=["SEPT7", "SEPTIN7", "MBP", "MBP-1", "SNAP25", "SYT1", "GFAP", "AQP4"])
+    encoder = Letters()
+    gene_semantics(adata, mode="spots", encoder=encoder, min_spots=1, cache_dir=tmp_path, progress=False)
+    for text in encoder.asked:
+        names = text.split(": ")[1].split(", ")
+        assert len(set(names)) == len(names)
+    assert any("SEPTIN7" in text for text in encoder.asked)
+
+
+@pytest.mark.parametrize("encoder", [Letters, Letters(name=None), Letters(name="")])
+def test_a_class_and_an_encoder_without_a_name_are_no_encoders(encoder):
+    with pytest.raises(TypeError, match="encoder must be"):
+        gene_semantics(tissue(), mode="spots", encoder=encoder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -25,7 +24,7 @@ from semst.pp._semantic_source import (
 )
 from semst.pp._semantics_options import SemanticsOptions
 from semst.semantics._cache import encode_cached
-from semst.semantics._encoders import MINILM, Encoder
+from semst.semantics._encoders import MINILM, why_no_encoder
 from semst.semantics._match import Match, match_symbols
 from semst.semantics._resolve import resolve_genes
 from semst.semantics._vectors import center_vectors
@@ -90,7 +89,10 @@ def compute_gene_semantics(
     """
     options = SemanticsOptions() if options is None else options
     problems = Problems(WHERE) if problems is None else problems
-    _check_encoder(options.encoder)
+    no_encoder = "" if options.encoder is None else why_no_encoder(options.encoder)
+    if no_encoder:
+        message = f"{WHERE}: {no_encoder}"
+        raise TypeError(message)
     faults = options.faults()
     for fault in faults:
         problems.add(fault)
@@ -112,9 +114,13 @@ def _from_genes(
     assert source is not None
     name, rows = source.read()
     genes = center_vectors(rows, source.match.rows)
-    spot_vectors = pool(counts, genes.vectors, genes.known, weights=options.weights, n_top=options.n_top)
     coverage = _coverage(counts, source.match)
     _report(coverage, table, wherefore="have vectors")
+    if not genes.vectors.any():
+        few = counted(int(genes.known.sum()), "gene has a vector", "genes have one and the same vector")
+        problems.add(f"{few}, of which nothing is left once their mean is removed; bring vectors of more genes.")
+        problems.raise_if_any()
+    spot_vectors = pool(counts, genes.vectors, genes.known, weights=options.weights, n_top=options.n_top)
     params = _params(options, source=name, species=source.match.species, weights=options.weights, n_top=options.n_top)
     return SemanticsResult(spot_vectors, genes.vectors, genes.center, params, coverage, _versions(options))
 
@@ -133,8 +139,8 @@ def _from_spots(
     assert counts is not None
     n_top = N_TOP if options.n_top is None else int(options.n_top)
     # A text says more with current symbols; names that are not recognised stay as they are.
-    names = np.where(resolution.known, resolution.symbols, np.array(match.names)).tolist()
-    texts = prompts(counts, names, n_top=n_top, min_spots=min_spots)
+    names = np.where(resolution.known, resolution.symbols, np.array(match.names))
+    texts = prompts(*_by_name(counts, names), n_top=n_top, min_spots=min_spots)
     encoder = open_encoder(MINILM if options.encoder is None else options.encoder)
     spot_vectors = encode_cached(encoder, texts, cache_dir=options.cache_dir, progress=options.progress)
     coverage = _coverage(counts, match)
@@ -143,13 +149,18 @@ def _from_spots(
     return SemanticsResult(spot_vectors, None, None, params, coverage, _versions(options))
 
 
-def _check_encoder(encoder: object) -> None:
-    if encoder is not None and not isinstance(encoder, str | os.PathLike | Encoder):
-        message = (
-            f"{WHERE}: encoder must be a model's name or folder, or have `name` and `encode` as "
-            f"semst.semantics.Encoder, got {type(encoder).__name__}."
-        )
-        raise TypeError(message)
+def _by_name(counts: sparse.csr_matrix, names: NDArray[np.str_]) -> tuple[sparse.csr_matrix, list[str]]:
+    """Add up the counts of genes of one name, so that no text names it twice."""
+    from scipy import sparse
+
+    different, first, where = np.unique(names, return_index=True, return_inverse=True)
+    if different.size == names.size:
+        return counts, names.tolist()
+    order = np.argsort(first)  # as they come in the data
+    place = np.argsort(order)[where]
+    ones = np.ones(names.size, dtype=np.float32)
+    member = sparse.csr_matrix((ones, (np.arange(names.size), place)), shape=(names.size, different.size))
+    return sparse.csr_matrix(counts @ member), different[order].tolist()
 
 
 def _read_counts(table: AnnData, options: SemanticsOptions, problems: Problems) -> sparse.csr_matrix | None:

@@ -124,10 +124,11 @@ def gene_semantics(
     KeyError
         If the table, the layer, the key in ``varm`` or a file is missing.
     ValueError
-        If an argument has no such value or does not go with ``mode``; if ``key_added`` names what semst did not write;
-        if names are duplicated, the table is empty, or a spot has no counts; if counts are negative, NaN, infinite, or
-        not whole where raw counts are needed; if the vectors or texts cannot be used; if not a single gene is
-        recognised.
+        If an argument has no such value or does not go with ``mode``; if ``key_added`` names what semst did not write
+        (of its default only ``uns`` can tell: ``anndata.concat`` loses that and keeps the vectors); if names are
+        duplicated, the table is empty, or a spot has no counts; if counts are negative, NaN, infinite, or not whole
+        where raw counts are needed; if the vectors or texts cannot be used, or hold one vector for all genes; if not a
+        single gene is recognised.
     OSError
         If a model cannot be loaded, or the cache cannot be written.
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from semst._inputs import read_matrix
 from semst._keys import GENE_NAMES
-from semst._problems import listed
+from semst._problems import counted, listed
 from semst.semantics._cache import encode_cached
 from semst.semantics._match import Match, match_names, match_packaged, match_symbols
 from semst.semantics._resolve import resolve_genes
@@ -43,11 +43,14 @@ class Source:
     ----------
     match
         The genes of the data in the rows of the source.
+    names
+        Of its genes, as far as the user brought them; empty for those that come with semst.
     read
         Does the slow part: gives the name of the source for ``uns``, and its vectors ``(n_rows, d)`` float32.
     """
 
     match: Match
+    names: Sequence[str]
     read: Callable[[], tuple[str, NDArray[np.float32]]]
 
 
@@ -64,7 +67,7 @@ def choose_source(table: AnnData, options: SemanticsOptions, problems: Problems)
     else:
         source = _from_package(names, species=options.species)
     if source is not None and not source.match.has_vector.any():
-        problems.add(nothing_known(table))
+        problems.add(nothing_known(table) if not source.names else _nothing_shared(table, source.names))
         return None
     return source
 
@@ -85,7 +88,7 @@ def _from_package(names: Sequence[str], *, species: Species | None) -> Source:
         packaged = packaged_table()
         return "packaged", packaged.vectors
 
-    return Source(match_packaged(resolve_genes(names, species=species)), read)
+    return Source(match_packaged(resolve_genes(names, species=species)), (), read)
 
 
 def _from_varm(table: AnnData, key: str, problems: Problems) -> Source | None:
@@ -93,10 +96,13 @@ def _from_varm(table: AnnData, key: str, problems: Problems) -> Source | None:
     if values is None:
         return None
     known = usable(values)
+    if not known.any():
+        problems.add(f"varm[{key!r}] holds nothing but NaN and zeros.")
+        return None
     names = tuple(str(name) for name in table.var_names)
     how = np.where(known, "exact", "unknown")
     match = Match(names, np.where(known, np.arange(len(names)), -1), how, "")
-    return Source(match, lambda: (f"varm[{key!r}]", values))
+    return Source(match, names, lambda: (f"varm[{key!r}]", values))
 
 
 def _from_user(
@@ -110,7 +116,8 @@ def _from_user(
     named = read_vectors(vectors, problems)
     if named is None:
         return None
-    return Source(match_names(names, named.names, species=species), lambda: (named.label, named.vectors))
+    match = match_names(names, named.names, species=species)
+    return Source(match, named.names, lambda: (named.label, named.vectors))
 
 
 def _from_texts(
@@ -127,6 +134,7 @@ def _from_texts(
         )
         resolution = resolve_genes(names, species=options.species)
         match, texts = match_symbols(resolution), [str(symbol) for symbol in resolution.symbols]
+        text_of: dict[str, str] = {}
     else:
         text_of = read_texts(options.gene_text, problems)
         if not text_of:
@@ -143,7 +151,15 @@ def _from_texts(
         rows[used] = encoded
         return opened.name, rows
 
-    return Source(match, read)
+    return Source(match, list(text_of), read)
+
+
+def _nothing_shared(table: AnnData, names: Sequence[str]) -> str:
+    return (
+        f"none of the {table.n_vars} genes of the data ({listed(table.var_names, limit=5)}) is among the "
+        f"{counted(len(names), 'gene', 'genes')} that you brought ({listed(names, limit=5)}); both must be named "
+        "alike, or be symbols or Ensembl ids of human or mouse."
+    )
 
 
 def nothing_known(table: AnnData) -> str:
@@ -161,7 +177,11 @@ def nothing_known(table: AnnData) -> str:
 def column_of_names(table: AnnData) -> str | None:
     """Find a column of ``var`` that most genes are recognised by, where few are by ``var_names``."""
     for key in GENE_NAMES:
-        if key in table.var and resolve_genes(table.var[key].astype(str).tolist()).known.mean() > FEW_NAMES:
+        if key not in table.var:
+            continue
+        names = table.var[key]
+        there = names.notna().to_numpy()  # a missing name would be read as the gene that was called NAN
+        if (resolve_genes(names.astype(str).tolist()).known & there).mean() > FEW_NAMES:
             return key
     return None
 
