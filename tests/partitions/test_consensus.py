@@ -198,3 +198,11 @@ def test_agreement_by_hand():
     share = agreement(labels, members)
     assert share.dtype == np.float32
     np.testing.assert_allclose(share, [1, 1, 1 / 3, 1, 1])
+
+
+def test_refine_keeps_a_domain_whose_last_spots_another_takes_back():
+    edges = [(0, 1), (0, 2), *((1, each) for each in (3, 4, 5)), *((2, each) for each in (6, 7, 8))]
+    rows, columns = np.array(edges).T
+    graph = sparse.coo_matrix((np.ones(len(edges), dtype=np.float32), (rows, columns)), shape=(9, 9))
+    labels = np.array([0, 1, 1, 2, 2, 2, 2, 2, 2])
+    assert set(refine(labels, sparse.csr_matrix(graph + graph.T))) == {0, 1, 2}

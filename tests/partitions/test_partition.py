@@ -130,3 +130,20 @@ def test_components_are_the_leading_ones_whatever_the_offset():
     left, singular, _ = np.linalg.svd(centred, full_matrices=False)
     expected = left * singular
     np.testing.assert_allclose(got * np.sign((got * expected).sum(axis=0)), expected, atol=1e-3)
+
+
+def test_leiden_asks_for_neighbours_one_at_a_time(monkeypatch):
+    """Threads of numba end the process on some machines where two of ours call them."""
+    import scanpy as sc
+
+    from semst.partitions import _partition
+
+    neighbors, held = sc.pp.neighbors, []
+
+    def watched(*args, **options):
+        held.append(_partition._ONE_AT_A_TIME.locked())
+        return neighbors(*args, **options)
+
+    monkeypatch.setattr(sc.pp, "neighbors", watched)
+    PARTITIONS["leiden"](blobs(), 3, random_state=0)
+    assert held == [True]

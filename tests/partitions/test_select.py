@@ -5,6 +5,7 @@ import pytest
 from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 
+from semst.partitions._judges import _Tissue
 from semst.partitions._select import choose, judge, tightest
 from semst.partitions._similarity import similarity
 from semst.pp._graphs import widen
@@ -128,3 +129,12 @@ def test_similarity_is_the_adjusted_rand_index_of_every_pair():
     partitions = [generator.integers(0, k, 50) for k in (2, 3, 3, 5)]
     expected = [[adjusted_rand_score(first, second) for second in partitions] for first in partitions]
     np.testing.assert_allclose(similarity(partitions), expected, atol=1e-12)
+
+
+def test_what_is_explained_does_not_depend_on_the_unit_of_expression():
+    rng = np.random.default_rng(0)
+    counts = sparse.csr_matrix(rng.poisson(2.0, (60, 10)).astype(np.float32))
+    labels = np.repeat(np.arange(3), 20)
+    tissue = _Tissue(sparse.csr_matrix(counts * 1e-6), np.zeros(60, dtype=np.int64))
+    members = np.eye(3, dtype=np.float32)[labels]
+    np.testing.assert_allclose(tissue.shares(members).sum(axis=1), 1, rtol=1e-6)

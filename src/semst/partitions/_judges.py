@@ -77,7 +77,7 @@ class _Tissue:
 
     def __init__(self, counts: sparse.csr_matrix, slices: NDArray[np.int64]) -> None:
         by_slice = slice_sums(counts, slices)
-        self.share = by_slice / np.maximum(by_slice.sum(axis=1, keepdims=True), 1)
+        self.share = _shares(by_slice, axis=1)
         self.depth = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
         self.slices = slices
         self.drawn = _DRAWN * np.count_nonzero(by_slice.any(axis=0))
@@ -85,7 +85,7 @@ class _Tissue:
     def shares(self, members: NDArray[np.float32]) -> NDArray[np.float64]:
         """Give the shares ``(k, g)`` that domains ``(n, k)`` would have were they like the slices they lie in."""
         pairs = slice_sums(members * self.depth[:, None], self.slices)  # counts of each domain in each slice
-        of_slices = pairs / np.maximum(pairs.sum(axis=0), 1)
+        of_slices = _shares(pairs, axis=0)
         expected: NDArray[np.float64] = of_slices.T @ self.share
         return expected
 
@@ -94,3 +94,10 @@ class _Tissue:
         share = (totals + self.drawn * expected) / (totals.sum(axis=1, keepdims=True) + self.drawn)
         ratio = np.divide(share, expected, out=np.ones_like(share), where=expected > 0)
         return float((totals * np.log(ratio)).sum() / totals.sum())
+
+
+def _shares(values: NDArray[np.float64], *, axis: int) -> NDArray[np.float64]:
+    """Divide by the sum, where there is one."""
+    total = values.sum(axis=axis, keepdims=True)
+    shares: NDArray[np.float64] = values / np.where(total > 0, total, 1)
+    return shares

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from semst.training._recipe import Partition
 
-# Leiden draws from igraph's one generator, which threads would seed under each other's feet.
+# Leiden draws from igraph's one generator, which threads would seed under each other's feet, and one of the ways in
+# which numba shares work among threads ends the process where several threads call it.
 _ONE_AT_A_TIME = Lock()
 _MAX_TRIALS = 40  # resolutions tried by leiden; halving an interval 40 times exhausts its precision
 
@@ -65,7 +66,8 @@ def leiden(points: NDArray[np.float32], n_clusters: int, *, random_state: int) -
     from anndata import AnnData
 
     graph = AnnData(obsm={"latent": points})
-    sc.pp.neighbors(graph, use_rep="latent", n_neighbors=min(15, len(points) - 1), random_state=random_state)
+    with _ONE_AT_A_TIME:
+        sc.pp.neighbors(graph, use_rep="latent", n_neighbors=min(15, len(points) - 1), random_state=random_state)
 
     def groups(resolution: float) -> NDArray[np.int64]:
         with _ONE_AT_A_TIME:

@@ -25,6 +25,10 @@ def refine(labels: NDArray[np.int64], graph: sparse.csr_matrix) -> NDArray[np.in
     -------
     ``(n,)`` int64; the spots of a domain that would have vanished keep their label.
     """
-    refined = majority(labels, graph)
-    vanished = np.setdiff1d(labels, refined)
-    return np.where(np.isin(labels, vanished), labels, refined)
+    smoothed = majority(labels, graph)
+    refined, kept = smoothed, np.array([], dtype=np.int64)
+    # A domain that gets its spots back may take the last ones of another.
+    while (vanished := np.setdiff1d(labels, refined)).size:
+        kept = np.union1d(kept, vanished)
+        refined = np.where(np.isin(labels, kept), labels, smoothed)
+    return refined
