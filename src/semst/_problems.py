@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
+MOST_SEED = 2**31 - 1
+"""Highest ``random_state``: libraries take 32 bits, and the starts of one run count on from it."""
+
+
 class InputError(ValueError):
     """The input cannot be used; the message lists every problem and the way out of each."""
 
@@ -58,6 +62,11 @@ class Problems:
         """Note an argument that is no whole number, or below ``least``."""
         if not is_whole(value, least=least):
             self.add(f"{name} must be a whole number of at least {least}, got {value!r}.")
+
+    def seed(self, value: object) -> None:
+        """Note a ``random_state`` that is no seed of all random numbers used here."""
+        if not is_whole(value, least=0) or int(value) > MOST_SEED:  # type: ignore[call-overload]
+            self.add(f"random_state must be a whole number from 0 to {MOST_SEED}, got {value!r}.")
 
     def number(self, name: str, value: object, *, least: float) -> None:
         """Note an argument that is no finite number, or below ``least``."""

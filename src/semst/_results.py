@@ -79,7 +79,8 @@ def check_untaken(
 def check_writable(table: AnnData, problems: Problems, *, copy: bool) -> None:
     """Note a table that results cannot be written into, before they are computed."""
     if table.is_view and table.isbacked and not copy:
-        problems.add("nothing can be written into a view of a backed AnnData; pass copy=True, or its `.to_memory()`.")
+        # `copy=True` would do as well, but not every verb has it.
+        problems.add("nothing can be written into a view of a backed AnnData; pass its `.to_memory()`.")
 
 
 def actualise(table: AnnData) -> None:

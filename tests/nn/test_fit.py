@@ -132,20 +132,21 @@ def test_nan_in_the_input_is_an_error(toy):
     network = make_network(toy)
     features = toy.features.clone()
     features[3, 2] = torch.nan
-    with pytest.raises(FloatingPointError, match="no longer finite after 0 epochs; lower the learning rate"):
+    with pytest.raises(FloatingPointError, match="no longer finite after 0 epochs; look for extreme values"):
         fit(network, replace(toy, features=features), Plan(epochs=2), generator=np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 8])
 def test_training_that_diverges_never_returns_what_is_not_finite(toy, epochs):
-    with pytest.raises(FloatingPointError, match="lower the learning rate"):
+    with pytest.raises(FloatingPointError, match="look for extreme values"):
         run(toy, Plan(epochs=epochs, learning_rate=1e38))
 
 
-def test_a_section_without_edges_is_an_error(toy):
+def test_a_section_without_edges_is_pulled_nowhere(toy):
+    """A tile of sparse tissue may have none."""
     lonely = replace(toy, neighbours=torch.zeros((2, 0), dtype=torch.int64))
-    with pytest.raises(FloatingPointError):
-        fit(make_network(toy), lonely, Plan(epochs=1), generator=np.random.default_rng(0))
+    history = fit(make_network(toy), lonely, Plan(epochs=1), generator=np.random.default_rng(0)).history
+    assert all(np.isfinite(values).all() for values in history.values())
 
 
 def test_weights_do_not_move_at_learning_rate_zero(toy):

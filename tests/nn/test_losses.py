@@ -159,3 +159,10 @@ def test_dicr_is_zero_for_equal_views_with_orthogonal_features():
     view = torch.linalg.qr(torch.randn(7, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)).Q
     assert dicr(view * 5, view / 3).item() == pytest.approx(0, abs=1e-12)
     assert dicr(view, view[:, [1, 2, 0]]).item() == pytest.approx((3 + 3) / 9)
+
+
+def test_no_pairs_of_a_kind_pull_and_push_nowhere():
+    latent = torch.randn(4, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    none = torch.zeros((2, 0), dtype=torch.int64)
+    spatial_contrastive(latent, none, none).backward()
+    assert torch.equal(latent.grad, torch.zeros_like(latent))

@@ -695,7 +695,7 @@ def test_one_vector_for_all_genes_says_nothing():
     for own in ({"PLP1": [1.0, 2.0]}, {"PLP1": [1.0, 2.0], "MBP": [1.0, 2.0]}):
         adata = tissue()
         before = snapshot(adata)
-        with pytest.raises(InputError, match="nothing is left once their mean is removed"):
+        with pytest.raises(InputError, match="nothing is left once the mean is removed"):
             gene_semantics(adata, vectors=own)
         assert_same(before, snapshot(adata))
 

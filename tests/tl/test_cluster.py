@@ -240,5 +240,17 @@ def test_what_follows_on_views_is_silent_too(tissue):
 def test_a_view_of_a_file_is_refused_before_any_work(tissue, tmp_path, verb):
     tissue.write_h5ad(tmp_path / "tissue.h5ad")
     part = ad.read_h5ad(tmp_path / "tissue.h5ad", backed="r")[:300]
-    with pytest.raises(ValueError, match="nothing can be written into a view of a backed AnnData; pass copy=True"):
+    with pytest.raises(ValueError, match="nothing can be written into a view of a backed AnnData; pass its `.to_memory"):
         verb(part)
+
+
+def test_numbers_of_numpy_and_devices_of_torch_are_what_they_stand_for(tissue, tmp_path):
+    import torch
+
+    plain = semst.tl.cluster(tissue, n_clusters=4, copy=True, checkpoint=tmp_path / "run", **FEW)
+    other = {**FEW, "random_state": np.int64(FEW.get("random_state", 0)), "device": torch.device("cpu")}
+    found = semst.tl.cluster(tissue, n_clusters=np.int32(4), copy=True, **other)
+    np.testing.assert_array_equal(found.obs["semst"], plain.obs["semst"])
+    found.write_h5ad(tmp_path / "found.h5ad")
+    del other["device"]
+    semst.tl.cluster(tissue, n_clusters=np.int32(4), copy=True, checkpoint=tmp_path / "run", **other)

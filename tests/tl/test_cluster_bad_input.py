@@ -136,7 +136,13 @@ def test_spoilt_data(original, spoil, message):
         ({"epochs": 0}, ValueError, "epochs must be a whole number of at least 1"),
         ({"device": "abacus"}, ValueError, "device 'abacus' cannot be used here"),
         ({"key_added": "a/b"}, ValueError, "key_added must be made of letters"),
-        ({"random_state": -1}, ValueError, "random_state must be a whole number of at least 0"),
+        ({"random_state": -1}, ValueError, "random_state must be a whole number from 0"),
+        ({"random_state": 2**31}, ValueError, "random_state must be a whole number from 0 to 2147483647"),
+        ({"n_clusters": np.int64(101)}, ValueError, "101 domains cannot be found in 300 spots"),
+        ({"device": None}, ValueError, "device 'None' cannot be used here"),
+        ({"refine": "no"}, ValueError, "refine must be True or False, got 'no'"),
+        ({"checkpoint": 5}, ValueError, "checkpoint must be the path of a folder, got 5"),
+        ({"checkpoint": f"{__file__}/run"}, ValueError, "lies in .*test_cluster_bad_input.py', which is a file"),
     ],
 )
 def test_wrong_arguments(original, options, kind, message):
@@ -169,16 +175,14 @@ def test_the_way_out_of_normalised_counts_is_that_of_cluster_alone(original):
     assert "gaussian" not in str(caught.value)
 
 
-def test_tissue_without_semantics_is_told(original, caplog):
-    """One of the names is an alias of a gene; of a single vector nothing is left when the mean is removed."""
+@pytest.mark.parametrize("named", ["gene", "zz"])
+def test_tissue_without_semantics_is_told(original, named):
+    """One of the former is an alias of a gene; of a single vector nothing is left when the mean is removed."""
     adata = original.copy()
-    adata.var_names = [f"gene{number}" for number in range(adata.n_vars)]
-    with caplog.at_level(logging.WARNING, logger="semst"):
+    adata.var_names = [f"{named}{number}" for number in range(adata.n_vars)]
+    with pytest.raises(ValueError, match="semst.tl.cluster: no gene has a vector.*with `semantics_key=None`"):
         semst.tl.cluster(adata, n_clusters=DOMAINS, epochs=1, progress=False)
-    told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("cluster:")]
-    assert len(told) == 1
-    assert "of 300 spots 300 have no semantics (zeros in obsm['gene_semantics'])" in told[0]
-    assert "'gene0', 'gene1', 'gene2' and 197 more" in told[0]
+    semst.tl.cluster(adata, n_clusters=DOMAINS, epochs=1, semantics_key=None, progress=False)
 
 
 @pytest.mark.parametrize(("bare", "tells"), [(150, False), (151, True)])

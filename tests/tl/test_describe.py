@@ -485,7 +485,7 @@ def test_part_of_the_packaged_terms_gives_the_same_effects(tissue, described, tm
         ({"fdr": float("nan")}, ValueError, "fdr must lie between 0 and 1"),
         ({"n_permutations": 8}, ValueError, "n_permutations must be a whole number of at least 9, got 8"),
         ({"n_permutations": True}, ValueError, "n_permutations must be a whole number"),
-        ({"random_state": -1}, ValueError, "random_state must be a whole number of at least 0"),
+        ({"random_state": -1}, ValueError, "random_state must be a whole number from 0"),
         ({"layer": "raw"}, KeyError, "no layer 'raw'"),
         ({"semantics_key": "mine"}, KeyError, "gene_semantics.adata, key_added='mine'"),
         ({"table_key": "table"}, ValueError, "only applies to SpatialData"),
@@ -685,3 +685,8 @@ def test_what_tells_slices_apart_names_no_domain(caplog):
 def test_slices_that_are_missing_are_told_with_all_else(tissue):
     with pytest.raises(ValueError, match=r"(?s)fdr must lie.*no obs\['sample'\], which `batch_key` names"):
         describe(tissue, key="half", batch_key="sample", fdr=2)
+
+
+def test_the_encoder_is_told_beside_other_problems(tissue):
+    with pytest.raises(ValueError, match=r"(?s)2 problems.*fdr must.*encoder must be .* got int"):
+        semst.tl.describe(tissue.copy(), key="half", encoder=123, fdr=3)

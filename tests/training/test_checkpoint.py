@@ -144,3 +144,11 @@ def test_how_many_tiles_a_step_takes_belongs_to_the_run(adata, tmp_path, large_a
     np.testing.assert_array_equal(first.obsm["X_semst"], again.obsm["X_semst"])
     with pytest.raises(InputError, match="networks of another run"):
         clustered(adata, checkpoint=tmp_path / "large", tiles_per_step=2)
+
+
+def test_of_processes_that_train_alike_one_keeps_the_networks(adata, tmp_path, monkeypatch):
+    from semst.training import _train_whole
+
+    monkeypatch.setattr(_train_whole, "rank", lambda: 1)
+    clustered(adata, checkpoint=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from semst._inputs import read_matrix
+import numpy as np
+
+from semst._inputs import dense, read_matrix
 from semst._keys import SEMANTICS, SemanticsKeys
 from semst._problems import Problems, listed
 from semst.pp._compute_semantics import SemanticsResult, compute_gene_semantics
@@ -14,7 +16,6 @@ from semst.pp._gene_semantics import written_params
 from semst.pp._semantics_options import SemanticsOptions
 
 if TYPE_CHECKING:
-    import numpy as np
     from anndata import AnnData
     from numpy.typing import NDArray
 
@@ -64,12 +65,21 @@ def gene_space(table: AnnData, key: str, problems: Problems, *, layer: str | Non
     if problems:
         return None
     logger.info("no gene vectors in varm[%r]: running semst.pp.gene_semantics with its defaults.", key)
-    result = compute_gene_semantics(table, SemanticsOptions(layer=layer, progress=False))
+    result = compute_gene_semantics(table, SemanticsOptions(layer=layer, progress=False), problems=problems)
     assert result.gene_vectors is not None  # mode "genes" makes them
-    if not result.gene_vectors.any():
-        problems.add(_no_vectors(table, "`semst.pp.gene_semantics` gives zeros alone"))
+    if keys.obsm in table.obsm and not _same(dense(table.obsm[keys.obsm]), result.spot_vectors):
+        problems.add(
+            f"no gene vectors: varm[{key!r}] is missing, and obsm[{key!r}] holds spot vectors that are not those of "
+            "`semst.pp.gene_semantics` with its defaults, which would take their place. Run it yourself if they may, "
+            "or with `key_added='genes'`, and name them with `semantics_key='genes'`."
+        )
         return None
     return GeneSpace(result.gene_vectors, str(result.params["source"]), result)
+
+
+def _same(stored: NDArray[Any], made: NDArray[np.float32]) -> bool:
+    """Tell spot vectors that would only be made anew: `anndata.concat` leaves them, and drops what belongs to them."""
+    return stored.shape == made.shape and stored.dtype.kind == "f" and bool(np.allclose(stored, made, atol=1e-4))
 
 
 def _no_vectors(table: AnnData, where: str) -> str:

@@ -121,7 +121,10 @@ def _check_names(asked: Sequence[str], earlier: set[str], problems: Problems) ->
     names = [name.lower() for name in asked]
     repeated = sorted({name for name in names if names.count(name) > 1 or not name})
     if repeated:
-        problems.add(f"queries must have different names with letters or digits in them; check {listed(repeated)}.")
+        problems.add(
+            f"queries must have different names with letters or digits in them; check {listed(repeated)}, or give them "
+            "names of your own: `{'a name': 'the words', ...}`."
+        )
     there = {name.lower(): name for name in sorted(earlier)}
     respelt = sorted(there[name.lower()] for name in set(asked) - earlier if name.lower() in there)
     if respelt:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
+import numpy as np
+
 from semst._batch_key import FEWEST_SPOTS, check_graph, read_slices
 from semst._inputs import check_names, read_coordinates, read_counts, read_matrix
 from semst._keys import CLUSTER, SEMANTICS, SPATIAL, ClusterKeys
@@ -16,7 +18,6 @@ from semst.training._recipe import Partition, Preset
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     from anndata import AnnData
     from numpy.typing import NDArray
     from scipy import sparse
@@ -50,6 +51,13 @@ class ClusterOptions:
     tiles_per_step: int | None = None
     key_added: str = CLUSTER.base
 
+    def __post_init__(self) -> None:
+        """Take numpy's numbers and torch's devices for what they are, so that they can be compared and written."""
+        for name, value in vars(self).items():
+            if isinstance(value, np.generic):
+                object.__setattr__(self, name, value.item())
+        object.__setattr__(self, "device", str(self.device))
+
     def check(self, problems: Problems) -> None:
         """Note every value that is not allowed."""
         choices = {
@@ -66,7 +74,6 @@ class ClusterOptions:
             "n_top_genes": 1,
             "n_neighbors": 1,
             "epochs": 1,
-            "random_state": 0,
             "tiles_per_step": 1,
         }
         for name, least in lowest.items():
@@ -74,6 +81,10 @@ class ClusterOptions:
             if name in {"epochs", "n_clusters", "tiles_per_step"} and value is None:
                 continue
             problems.whole(name, value, least=least)
+        problems.seed(self.random_state)
+        refine: object = self.refine  # whatever its type says
+        if not isinstance(refine, bool):
+            problems.add(f"refine must be True or False, got {self.refine!r}.")
         if self.n_clusters is None and self.likelihood == "gaussian":
             problems.add("n_clusters is needed with likelihood='gaussian': it is only chosen by splitting raw counts.")
         check_key(self.key_added, problems)

@@ -25,6 +25,7 @@ from semst.pp._compute_semantics import SemanticsResult, compute_gene_semantics
 from semst.pp._gene_semantics import write_semantics
 from semst.pp._graphs import spatial_graph
 from semst.pp._semantics_options import SemanticsOptions
+from semst.training._checkpoint import check_place
 from semst.training._device import pick_device
 from semst.training._processes import join, share_out
 from semst.training._recipe import recipe_for
@@ -66,6 +67,8 @@ def run(
     device = pick_device(options.device, problems)
     tiles_per_step = share_out(options.tiles_per_step, processes, problems)
     check_writable(table, problems, copy=copy)
+    if checkpoint is not None:
+        check_place(checkpoint, problems)
     read = {name: getattr(options, name) for name in ("spatial_key", "semantics_key", "batch_key")}
     check_free(table, options.key_added, problems, read=read, latent=True)
     gaussian = options.likelihood == "gaussian"
@@ -141,7 +144,12 @@ def _missing_semantics(table: AnnData, options: ClusterOptions) -> SemanticsResu
         return None
     logger.info("no semantics in obsm[%r]: running semst.pp.gene_semantics with its defaults.", SEMANTICS.base)
     weights: Any = "raw" if options.likelihood == "gaussian" else "lognorm"
-    return compute_gene_semantics(table, SemanticsOptions(layer=options.layer, weights=weights, progress=False))
+    return compute_gene_semantics(
+        table,
+        SemanticsOptions(layer=options.layer, weights=weights, progress=False),
+        problems=Problems(WHERE),
+        way_out=" Or leave meaning out with `semantics_key=None`.",
+    )
 
 
 def _warn_without_meaning(table: AnnData, tissue: Tissue, options: ClusterOptions) -> None:

@@ -258,7 +258,10 @@ def check_finite(values: Tensor, epochs: int) -> None:
         If anything is not.
     """
     if not torch.isfinite(values).all():
-        message = f"training is no longer finite after {epochs} epochs; lower the learning rate."
+        message = (
+            f"training is no longer finite after {epochs} epochs; look for extreme values in counts and semantics, or "
+            "lower the learning rate of the plan, where you have one."
+        )
         raise FloatingPointError(message)
 
 

@@ -102,19 +102,22 @@ def spatial_contrastive(latent: Tensor, neighbours: Tensor, strangers: Tensor) -
     latent
         ``(n, d)``.
     neighbours, strangers
-        ``(2, e)`` and ``(2, s)`` int64 index pairs.
+        ``(2, e)`` and ``(2, s)`` int64 index pairs; of none of a kind the mean is 0.
 
     Returns
     -------
-    Scalar, above 0.
+    Scalar, at least 0.
     """
     unit = functional.normalize(latent, dim=1)
 
     def similarity(pairs: Tensor) -> Tensor:
         return (unit.index_select(0, pairs[0]) * unit.index_select(0, pairs[1])).sum(dim=1)
 
-    pull = functional.softplus(-similarity(neighbours)).mean()
-    push = functional.softplus(similarity(strangers)).mean()
+    def mean(values: Tensor) -> Tensor:
+        return values.mean() if values.numel() else values.sum()
+
+    pull = mean(functional.softplus(-similarity(neighbours)))
+    push = mean(functional.softplus(similarity(strangers)))
     return 0.5 * (pull + push)
 
 

@@ -65,7 +65,7 @@ class SemanticsResult:
 
 
 def compute_gene_semantics(
-    table: AnnData, options: SemanticsOptions | None = None, *, problems: Problems | None = None
+    table: AnnData, options: SemanticsOptions | None = None, *, problems: Problems | None = None, way_out: str = ""
 ) -> SemanticsResult:
     """Do what :func:`semst.pp.gene_semantics` does to a table, without writing anything into it.
 
@@ -77,6 +77,8 @@ def compute_gene_semantics(
         The default is that of the public function.
     problems
         What the caller found wrong already; raised together with what is wrong here.
+    way_out
+        A sentence on what else the caller can do where no gene is known.
 
     Returns
     -------
@@ -102,13 +104,13 @@ def compute_gene_semantics(
         # Names can only be looked up once the options say how, and if there are any.
         problems.raise_if_any()
     compute = _from_genes if options.mode == "genes" else _from_spots
-    return compute(table, counts, options, problems)
+    return compute(table, counts, options, problems, way_out)
 
 
 def _from_genes(
-    table: AnnData, counts: sparse.csr_matrix | None, options: SemanticsOptions, problems: Problems
+    table: AnnData, counts: sparse.csr_matrix | None, options: SemanticsOptions, problems: Problems, way_out: str
 ) -> SemanticsResult:
-    source = choose_source(table, options, problems)
+    source = choose_source(table, options, problems, way_out=way_out)
     problems.raise_if_any()
     assert counts is not None  # else a problem was raised, here and below
     assert source is not None
@@ -117,8 +119,7 @@ def _from_genes(
     coverage = _coverage(counts, source.match)
     _report(coverage, table, wherefore="have vectors")
     if not genes.vectors.any():
-        few = counted(int(genes.known.sum()), "gene has a vector", "genes have one and the same vector")
-        problems.add(f"{few}, of which nothing is left once their mean is removed; bring vectors of more genes.")
+        problems.add(nothing_known(table, int(genes.known.sum()), way_out=way_out))
         problems.raise_if_any()
     spot_vectors = pool(counts, genes.vectors, genes.known, weights=options.weights, n_top=options.n_top)
     params = _params(options, source=name, species=source.match.species, weights=options.weights, n_top=options.n_top)
@@ -126,12 +127,12 @@ def _from_genes(
 
 
 def _from_spots(
-    table: AnnData, counts: sparse.csr_matrix | None, options: SemanticsOptions, problems: Problems
+    table: AnnData, counts: sparse.csr_matrix | None, options: SemanticsOptions, problems: Problems, way_out: str
 ) -> SemanticsResult:
     resolution = resolve_genes([str(name) for name in table.var_names], species=options.species)
     match = match_symbols(resolution)
     if not match.has_vector.any():
-        problems.add(nothing_known(table))
+        problems.add(nothing_known(table, way_out=way_out))
     min_spots = default_min_spots(table.n_obs) if options.min_spots is None else int(options.min_spots)
     if counts is not None and counts.nnz and not (counts.getnnz(axis=0) >= min_spots).any():
         problems.add(f"no gene is seen in {min_spots} spots; lower `min_spots`.")

@@ -54,7 +54,7 @@ class Source:
     read: Callable[[], tuple[str, NDArray[np.float32]]]
 
 
-def choose_source(table: AnnData, options: SemanticsOptions, problems: Problems) -> Source | None:
+def choose_source(table: AnnData, options: SemanticsOptions, problems: Problems, *, way_out: str = "") -> Source | None:
     """Find out where gene vectors come from; None where ``problems`` says why there are none."""
     names = [str(name) for name in table.var_names]
     source: Source | None
@@ -67,7 +67,8 @@ def choose_source(table: AnnData, options: SemanticsOptions, problems: Problems)
     else:
         source = _from_package(names, species=options.species)
     if source is not None and not source.match.has_vector.any():
-        problems.add(nothing_known(table) if not source.names else _nothing_shared(table, source.names))
+        names = source.names
+        problems.add(_nothing_shared(table, names) if names else nothing_known(table, way_out=way_out))
         return None
     return source
 
@@ -162,15 +163,19 @@ def _nothing_shared(table: AnnData, names: Sequence[str]) -> str:
     )
 
 
-def nothing_known(table: AnnData) -> str:
+def nothing_known(table: AnnData, n_known: int = 0, *, way_out: str = "") -> str:
+    """Say that nothing is known of the genes, also where the few that are known have one vector, and the ways out."""
     column = column_of_names(table)
-    way_out = ""
-    if column is not None:
-        way_out = f"var[{column!r}] holds such: {how_to_take(column)}. Else "
+    there = "" if column is None else f"var[{column!r}] holds such: {how_to_take(column)}. Else "
+    why = f"none of the {table.n_vars} names was found"
+    if n_known:
+        alike = "1 has one" if n_known == 1 else f"{n_known} have one and the same"
+        why = f"of {table.n_vars} names {alike}, of which nothing is left once the mean is removed"
     return (
-        f"no gene has a vector: none of the {table.n_vars} names was found ({listed(table.var_names, limit=5)}). "
-        f"var_names must be symbols or Ensembl ids of human or mouse. {way_out}"
-        f"{'bring' if way_out else 'Put them there, or bring'} vectors under your names with `vectors`."
+        f"no gene has a vector: {why} ({listed(table.var_names, limit=5)}). "
+        f"var_names must be symbols or Ensembl ids of human or mouse. {there}"
+        f"{'bring' if there else 'Put them there, or bring'} vectors under your names with "
+        f"`semst.pp.gene_semantics(adata, vectors=...)`.{way_out}"
     )
 
 

@@ -116,7 +116,7 @@ def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def word_space(
-    source: str,
+    source: str | None,
     encoder: Encoder | str | os.PathLike[str] | None,
     problems: Problems,
     *,
@@ -128,7 +128,8 @@ def word_space(
     Parameters
     ----------
     source
-        What ``uns`` says the gene vectors were made with.
+        What ``uns`` says the gene vectors were made with, empty where it does not; None where there are none, and the
+        encoder alone is checked.
     encoder
         What the user gives; the default is only known for the vectors that come with semst.
     problems
@@ -145,6 +146,13 @@ def word_space(
     no_encoder = "" if encoder is None else why_no_encoder(encoder)
     if no_encoder:
         problems.add(no_encoder)
+    if no_encoder or source is None:
+        return None
+    if not source:
+        problems.add(
+            f"what the gene vectors in varm[{key!r}] were made with is not known, as uns[{key!r}] is lost "
+            "(`anndata.concat` drops it); run `semst.pp.gene_semantics` again."
+        )
         return None
     if source == PACKAGED and encoder is not None and not _made_the_package(_open(encoder)):
         problems.add(

@@ -90,7 +90,7 @@ def cluster(
     device
         ``"auto"`` takes a GPU where there is one; or a name such as ``"cpu"`` or ``"cuda:1"``.
     random_state
-        Seed of everything random, at least 0. The same seed on the same machine with the same versions gives the same
+        Seed of everything random, 0 to 2 147 483 647. The same seed on the same machine with the same versions gives the same
         bytes.
     progress
         Whether bars show the training and the partitions.
@@ -137,8 +137,9 @@ def cluster(
         ``(n_spots, d)`` float32: the latents of all networks side by side.
     ``uns[key_added]``
         Dict of ``params``; ``history`` (``"total"``, ``"reconstruction"``, ``"spatial"``, ``"dicr"``: float64
-        ``(epochs,)``, the weighted terms of the loss, averaged over networks); ``score`` (float: how well the domains
-        explain the counts, nats per molecule); ``n_clusters``, ``n_partitions``, ``n_genes`` (int); ``device``;
+        ``(epochs,)``, the weighted terms of the loss, averaged over networks); ``score`` (float: how well the domains,
+        as they are after a vote among spots up to four steps apart, explain the counts, nats per molecule; about 0
+        where domains are smaller than that); ``n_clusters``, ``n_partitions``, ``n_genes`` (int); ``device``;
         ``versions``; and where the number of domains was chosen, ``stability``: ``"n_clusters"`` int64 ``(m,)``,
         the numbers that were tried, and ``"values"`` float64 ``(m, splits)``, at most 1.
 

@@ -14,7 +14,7 @@ from semst._keys import CLUSTER, IN_DESCRIPTION, SEMANTICS, UNNAMED, Description
 from semst._labels import empty_as_missing
 from semst._problems import Problems, is_between, listed
 from semst._provenance import versions
-from semst._results import actualise, check_untaken
+from semst._results import actualise, check_untaken, check_writable
 from semst.asking._domain_profiles import Profiles, against_genes, against_spots, centre, profiles
 from semst.asking._gene_space import gene_space
 from semst.asking._questions import broad, weights_of_directions
@@ -156,8 +156,9 @@ def describe(
     check_names(table, problems)
     if fdr == 0 or not is_between(fdr, 0, 1):
         problems.add(f"fdr must lie between 0 and 1, got {fdr!r}.")
-    for name, number, least in (("n_permutations", n_permutations, 9), ("random_state", random_state, 0)):
-        problems.whole(name, number, least=least)
+    problems.whole("n_permutations", n_permutations, least=9)
+    problems.seed(random_state)
+    check_writable(table, problems, copy=False)
     domains = _domains(table, key, problems)
     place = ("uns", DescriptionKeys(key).uns)
     known_by = (IN_DESCRIPTION.names, IN_DESCRIPTION.terms)
@@ -166,9 +167,8 @@ def describe(
     counts = read_counts(table, problems, layer=layer)
     slices = read_slices(table, batch_key, problems)
     space = gene_space(table, semantics_key, problems, layer=layer)
-    words = None
-    if space is not None and not problems:
-        words = word_space(space.source, encoder, problems, key=semantics_key, cache_dir=cache_dir)
+    source = None if space is None or problems else space.source
+    words = word_space(source, encoder, problems, key=semantics_key, cache_dir=cache_dir)
     problems.raise_if_any()
     assert counts is not None  # for the type checker: else a problem was raised, here and below
     assert domains is not None

@@ -1,46 +1,39 @@
 from __future__ import annotations
 
-import logging
-import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from semst._batch_key import check_graph, read_slices
 from semst._doubts import warn_of_bare_glass
-from semst._evidence import ABSENT, WEAK, is_far
 from semst._inputs import check_names, find_table, read_coordinates, read_counts
 from semst._joined import warn_of_joined_slices
-from semst._keys import IN_QUERY, QUERY, SEMANTICS, SPATIAL, QueryKeys
-from semst._problems import Problems, listed
-from semst._provenance import versions
-from semst._results import actualise, check_key, check_untaken, has
-from semst.asking._answer import Answer, answer
+from semst._keys import QUERY, SEMANTICS, SPATIAL, QueryKeys
+from semst._problems import Problems
+from semst._results import actualise, check_key, check_writable
+from semst.asking._answer import answer
+from semst.asking._earlier_queries import check_columns, check_meant, earlier_queries
 from semst.asking._gene_space import gene_space
-from semst.asking._questions import Question, Questions, Weighed, read_questions, weigh
+from semst.asking._questions import Questions, read_questions, weigh
 from semst.asking._relative import relative_expression
+from semst.asking._results import Result, genes_of, has_pattern, write
+from semst.asking._warnings import warn
 from semst.pp._gene_semantics import write_semantics
 from semst.pp._graphs import spatial_graph
 from semst.semantics._words import word_space
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Sequence
 
+    import numpy as np
     from anndata import AnnData
     from numpy.typing import NDArray
     from spatialdata import SpatialData
 
-    from semst.asking._relative import RelativeExpression
     from semst.semantics import Encoder
 
 WHERE = "semst.tl.query"
-
-logger = logging.getLogger("semst")
-
-_ROUNDING = 1e-9  # share of the largest weight
 
 
 def query(
@@ -135,8 +128,11 @@ def query(
     KeyError
         If the table, the layer, the coordinates, ``batch_key`` or the gene vectors are missing.
     ValueError
-        If a query is empty or two have the same name; if none of its genes is in the table; if no gene has a vector; if
-        an argument is out of range; if ``key_added`` names what semst did not write; if counts are no raw counts; if
+        If a query is empty, or two have the same name, also one asked before in other words; if none of its genes is in
+        the table; if no gene has a vector, or none varies; if names of spots or genes are duplicated, or there is a
+        single spot; if an argument is out of range; if ``key_added`` names what semst did not write, or gene vectors
+        would take the place of spot vectors from elsewhere; if the table is a view of one on disk; if counts are no raw
+        counts; if
         a spot has no slice, a slice fewer than 10 spots, or a graph that is there edges between slices; if a graph that
         is there has no edges; if the encoder is not the one that made the gene vectors.
     OSError
@@ -179,16 +175,21 @@ def query(
         ("n_genes", n_genes, 1),
         ("n_permutations", n_permutations, 19),
         ("n_neighbors", n_neighbors, 1),
-        ("random_state", random_state, 0),
     ):
         problems.whole(name, number, least=least)
+    problems.seed(random_state)
+    check_writable(table, problems, copy=False)
+    if key_added in {SPATIAL.coordinates, SEMANTICS.base, semantics_key}:
+        problems.add(f"key_added={key_added!r} is a name that coordinates or semantics have; choose another name.")
     check_names(table, problems)
     if table.n_obs == 1:
         problems.add("at least 2 spots are needed to compare them, got 1.")
     gene_names = [str(name) for name in table.var_names]
-    earlier = _earlier(table, key_added)
+    earlier = earlier_queries(table, key_added)
     questions = read_questions(queries, gene_names, problems, earlier=earlier)
-    _check_untaken(table, key_added, [question.name for question in questions], earlier, problems)
+    if not isinstance(queries, Mapping):
+        check_meant(table, key_added, questions, problems)
+    check_columns(table, key_added, [question.name for question in questions], problems)
     counts = read_counts(table, problems, layer=layer)
     slices = read_slices(table, batch_key, problems)
     coordinates = None
@@ -198,10 +199,11 @@ def query(
         )
         check_graph(table, problems, slices)
     texts = [question.text for question in questions if question.text]
-    space = gene_space(table, semantics_key, problems, layer=layer) if texts else None
-    words = (
-        None if space is None else word_space(space.source, encoder, problems, key=semantics_key, cache_dir=cache_dir)
-    )
+    space, words = None, None
+    if texts:
+        space = gene_space(table, semantics_key, problems, layer=layer)
+        source = None if space is None else space.source
+        words = word_space(source, encoder, problems, key=semantics_key, cache_dir=cache_dir)
     problems.raise_if_any()
     assert counts is not None  # for the type checker: else a problem was raised
     warn_of_bare_glass(table, where="query")
@@ -218,24 +220,23 @@ def query(
     params = {
         "smooth": smooth,
         "n_permutations": n_permutations,
-        "semantics_key": semantics_key,
         "n_neighbors": n_neighbors,
         "random_state": random_state,
+        **({"semantics_key": semantics_key} if texts else {}),
         **({} if layer is None else {"layer": layer}),
         **({} if batch_key is None else {"batch_key": batch_key}),
     }
+    results = [
+        Result(each, found, genes_of(each, found, gene_names, n_genes), has_pattern(each, expression))
+        for each, found in zip(weighed, answers, strict=True)
+    ]
     actualise(table)
     if space is not None and space.fresh is not None:
         write_semantics(table, space.fresh, key=semantics_key)
-    tables = []
-    for each, found in zip(weighed, answers, strict=True):
-        genes = _genes(each, found, gene_names, n_genes)
-        _write(table, QueryKeys(key_added), each, found, genes, params)
-        empty = _is_empty(each, expression)
-        _warn_of_genes(each, expression, gene_names, empty=empty)
-        _warn(each, found, empty=empty)
-        tables.append(genes)
-    return pd.concat(tables, ignore_index=True)
+    write(table, QueryKeys(key_added), results, params)
+    for each in results:
+        warn(each, expression, gene_names)
+    return pd.concat([each.genes for each in results], ignore_index=True)
 
 
 def _warn_of_joined_slices(
@@ -253,125 +254,3 @@ def _warn_of_joined_slices(
         )
     if coordinates is not None:
         warn_of_joined_slices(table, coordinates, where="query")
-
-
-def _earlier(table: AnnData, key: object) -> list[str] | None:
-    """Give the names of earlier queries; None where there are none, or something else has the name."""
-    stored = table.uns.get(QueryKeys(key).uns) if isinstance(key, str) else None
-    # Under another name than our own an empty dict is a place that others may fill.
-    if not isinstance(stored, Mapping) or (len(stored) == 0 and key != QUERY.base):
-        return None
-    return list(stored) if all(has(each, IN_QUERY.asked, IN_QUERY.genes) for each in stored.values()) else None
-
-
-def _check_untaken(
-    table: AnnData, key: str, names: Iterable[str], earlier: Sequence[str] | None, problems: Problems
-) -> None:
-    """Note names that something else has; of our own name all columns are ours, also where ``uns`` is lost."""
-    keys = QueryKeys(key)
-    new = [] if key == QUERY.base else [name for name in names if name not in (earlier or ())]
-    ours = {column for name in earlier or () for column in (keys.score(name), keys.p_value(name))}
-    columns = [column for name in new for column in (keys.score(name), keys.p_value(name)) if column not in ours]
-    places = [("uns", keys.uns)] if earlier is None else []
-    check_untaken(table, key, [*places, *(("obs", column) for column in columns)], problems)
-
-
-def _genes(weighed: Weighed, found: Answer, gene_names: list[str], n_genes: int) -> pd.DataFrame:
-    """List the genes that carry the pattern, the first ones first."""
-    order = np.argsort(-found.contribution, kind="stable")
-    order = order[: min(n_genes, int((found.contribution > 0).sum()))]
-    return pd.DataFrame(
-        {
-            "query": weighed.question.name,
-            "gene": [gene_names[gene] for gene in order],
-            "contribution": found.contribution[order],
-            "likeness": weighed.likeness[order],
-        }
-    )
-
-
-def _write(
-    table: AnnData, keys: QueryKeys, weighed: Weighed, found: Answer, genes: pd.DataFrame, params: dict[str, Any]
-) -> None:
-    question = weighed.question
-    table.obs[keys.score(question.name)] = found.score
-    table.obs[keys.p_value(question.name)] = found.p_value
-    asked = question.text or ", ".join(str(table.var_names[gene]) for gene in question.genes)
-    stored = table.uns.get(keys.uns)
-    earlier = dict(stored) if isinstance(stored, Mapping) else {}
-    orders = {name: int(each.get(IN_QUERY.order, 0)) for name, each in earlier.items()}
-    table.uns[keys.uns] = {
-        **earlier,
-        question.name: {
-            IN_QUERY.order: orders.get(question.name, 1 + max(orders.values(), default=0)),
-            IN_QUERY.asked: asked,
-            IN_QUERY.called: question.called,
-            IN_QUERY.p_value: found.coherence if _has_pattern(question) else math.nan,
-            IN_QUERY.genes: genes,
-            IN_QUERY.read_as: np.array(weighed.read_as, dtype=np.str_),
-            IN_QUERY.nearness: weighed.nearness,
-            IN_QUERY.params: params,
-            "versions": versions(),
-        },
-    }
-
-
-def _has_pattern(question: Question) -> bool:
-    """Tell whether there are several genes that could have a pattern in common."""
-    return len(question.genes) != 1
-
-
-def _warn_of_genes(weighed: Weighed, expression: RelativeExpression, gene_names: Sequence[str], *, empty: bool) -> None:
-    """Name the genes that were asked for and left out, and say why nothing is left, where that is so."""
-    question = weighed.question
-    if question.text and question.missing:
-        told = "query: %r is a gene that var_names does not have; it is read as words, which is something else."
-        logger.warning(told, question.text)
-    elif question.missing:
-        told = "query: %r leaves out genes that are not in var_names: %s."
-        logger.warning(told, question.called, listed(question.missing))
-    if question.respelt:
-        told = "query: %r is read as the gene %s; if it is meant as a word, say it in several."
-        logger.warning(told, question.respelt, gene_names[question.genes[0]])
-    used = set(expression.used.tolist())
-    idle = listed([gene_names[gene] for gene in question.genes if gene not in used])
-    left = [gene_names[gene] for gene in question.genes if gene in used]
-    if not empty:
-        if len(left) < len(question.genes):
-            told = "query: %r leaves out genes that do not vary from spot to spot: %s."
-            logger.warning(told, question.called, idle)
-        return
-    if question.text:
-        why = "no gene fits the words better than others of like expression"
-    elif not left:
-        why = f"what it asks for does not vary from spot to spot ({idle})"
-    else:
-        why = f"all genes of like expression were asked for, and none is left to compare with ({listed(left)})"
-    logger.warning("query: the map of %r is empty (score 0 and p-value 1 everywhere): %s.", question.called, why)
-
-
-def _is_empty(weighed: Weighed, expression: RelativeExpression) -> bool:
-    """Tell whether all genes of like expression weigh the same, up to rounding."""
-    highest = np.abs(weighed.weights).max()
-    return bool(np.abs(expression.centre(weighed.weights)).max() <= _ROUNDING * highest)
-
-
-def _warn(weighed: Weighed, found: Answer, *, empty: bool) -> None:
-    text = weighed.question.text
-    if is_far(weighed.nearness):
-        logger.warning(
-            "query: %r is far from all terms of biology that semst knows (nearest: %r), so its map may mean nothing; "
-            "say it in other words, or ask for genes by name.",
-            text,
-            weighed.read_as[0],
-        )
-    if empty or not _has_pattern(weighed.question) or found.coherence <= WEAK:
-        return
-    told = (
-        "query: the genes of %r have no more of a pattern in common in this tissue than genes drawn at random "
-        "(p = %.2g); do not read its map."
-        if found.coherence > ABSENT
-        else "query: the genes of %r have only a weak pattern in common in this tissue (p = %.2g); look at the genes "
-        "before its map."
-    )
-    logger.warning(told, text or weighed.question.name, found.coherence)

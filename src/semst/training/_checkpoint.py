@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 if TYPE_CHECKING:
-    import os
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -17,6 +16,20 @@ if TYPE_CHECKING:
     from semst.nn import SemSTNetwork
 
 _HISTORY, _NETWORK = "history.", "network."
+
+
+def check_place(folder: object, problems: Problems) -> None:
+    """Note what is no path, and a place where no folder can be."""
+    if not isinstance(folder, str | os.PathLike):
+        problems.add(f"checkpoint must be the path of a folder, got {folder!r}.")
+        return
+    path = Path(folder)
+    above = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not above.is_dir():
+        inside = "" if above == path else f" lies in {str(above)!r}, which"
+        problems.add(f"checkpoint={str(path)!r}{inside} is a file; name a folder.")
+    elif not os.access(above, os.W_OK):
+        problems.add(f"checkpoint={str(path)!r} cannot be written; name another folder.")
 
 
 class Checkpoint:
@@ -45,12 +58,9 @@ class Checkpoint:
         return Checkpoint(self.folder, self.run, tile=tile)
 
     def check(self, problems: Problems) -> None:
-        """Note files of another run, which would be overwritten, and a place where no folder can be."""
+        """Note files of another run, which would be overwritten."""
         from safetensors import SafetensorError, safe_open
 
-        if self.folder.exists() and not self.folder.is_dir():
-            problems.add(f"checkpoint={str(self.folder)!r} is a file; name a folder.")
-            return
         for path in sorted(self.folder.glob("network-*.safetensors")):
             try:
                 with safe_open(path, framework="pt") as file:

@@ -66,5 +66,5 @@ class How:
             shortcut=recipe.shortcut,
         )
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # and not those of GPUs, which would not be given back
             return SemSTNetwork(architecture).to(self.device)

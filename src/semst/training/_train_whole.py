@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from semst.nn import Fitted, fit, latent
 from semst.training._modulated import Collected, seen_in
+from semst.training._processes import rank
 from semst.training._sections import features, section
 from semst.training._trained import Trained
 from semst.training._workers import workers
@@ -103,7 +104,8 @@ def _resume(
     if history is not None:
         return Fitted({plan.epochs: latent(network, section)}, history)
     fitted = train_one()
-    checkpoint.keep(number, network, fitted.history)
+    if rank() == 0:  # all processes train small tissue alike
+        checkpoint.keep(number, network, fitted.history)
     return fitted
 
 
