@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import sparse, stats
 
 from semst.asking import _domain_profiles as module
-from semst.asking._domain_profiles import against_genes, against_spots, centre, profiles
-from semst.asking._relative import permuted
+from semst.asking._domain_profiles import against_genes, against_spots, profiles
+from semst.asking._relative import centre, permuted
 
 
 def tissue(n=90, g=45, k=3, *, seed=0, effect=0.0):

@@ -240,7 +240,7 @@ def test_what_follows_on_views_is_silent_too(tissue):
 def test_a_view_of_a_file_is_refused_before_any_work(tissue, tmp_path, verb):
     tissue.write_h5ad(tmp_path / "tissue.h5ad")
     part = ad.read_h5ad(tmp_path / "tissue.h5ad", backed="r")[:300]
-    with pytest.raises(ValueError, match="nothing can be written into a view of a backed AnnData; pass its `.to_memory"):
+    with pytest.raises(ValueError, match="nothing can be written into a view of a backed AnnData; pass its"):
         verb(part)
 
 

@@ -690,3 +690,15 @@ def test_slices_that_are_missing_are_told_with_all_else(tissue):
 def test_the_encoder_is_told_beside_other_problems(tissue):
     with pytest.raises(ValueError, match=r"(?s)2 problems.*fdr must.*encoder must be .* got int"):
         semst.tl.describe(tissue.copy(), key="half", encoder=123, fdr=3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"organs": 5}, "organs must be a str or a sequence of str, got 5"),
+        ({"key": ["half"]}, "key must be the name of"),
+    ],
+)
+def test_wrong_kinds_are_told(tissue, options, message):
+    with pytest.raises(ValueError, match=message):
+        semst.tl.describe(tissue.copy(), **{"key": "half", **options})

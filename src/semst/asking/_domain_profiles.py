@@ -9,12 +9,10 @@ import numpy as np
 from scipy import sparse, stats
 
 from semst._slices import slice_means
-from semst.asking._relative import like_expression
+from semst.asking._relative import centre, like_expression
 from semst.pp._expression import moments, stabilise
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
 _SPOTS = 4000  # that tell how much the spots of a domain differ
@@ -59,11 +57,8 @@ def profiles(counts: sparse.csr_matrix, codes: NDArray[np.int64], slices: NDArra
     bins = like_expression(mean, deviation > 0)
     values = sparse.csr_matrix(values @ sparse.diags(1 / np.where(deviation > 0, deviation, 1)), dtype=np.float32)
     numbers = np.zeros(codes.size, dtype=np.int64) if slices is None else slices
-    differences = _differences(values, codes, numbers)
-    centred = np.zeros_like(differences)
-    for genes in bins:
-        centred[:, genes] = differences[:, genes] - differences[:, genes].mean(axis=1, keepdims=True)
-    return Profiles(centred, bins, values, codes, numbers)
+    differences = centre(_differences(values, codes, numbers).T, bins).T
+    return Profiles(differences, bins, values, codes, numbers)
 
 
 def _differences(values: sparse.csr_matrix, codes: NDArray[np.int64], slices: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -85,14 +80,6 @@ def _differences(values: sparse.csr_matrix, codes: NDArray[np.int64], slices: ND
         total += np.where(share > 0, share * contrast, 0)
         weight += share
     return total / np.where(weight > 0, weight, 1)
-
-
-def centre(weights: NDArray[np.float64], bins: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
-    """Take from weights ``(g, ...)`` their mean in each bin, and all weight from genes in none."""
-    centred = np.zeros_like(weights)
-    for genes in bins:
-        centred[genes] = weights[genes] - weights[genes].mean(axis=0)
-    return centred
 
 
 def against_genes(

@@ -57,10 +57,7 @@ class RelativeExpression:
 
     def centre(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Take from weights of genes ``(g, ...)`` their mean in each bin, and all weight from genes not used."""
-        centred = np.zeros_like(weights)
-        for genes in self.bins:
-            centred[genes] = weights[genes] - weights[genes].mean(axis=0)
-        return centred
+        return centre(weights, self.bins)
 
     def covariance(self) -> NDArray[np.float64]:
         """Covariance of the components over spots, ``(d, d)``; the mean of each is 0, in every slice."""
@@ -133,6 +130,14 @@ def _subtract(values: NDArray[np.float32], means: NDArray[np.float32], slices: N
     for start in range(0, len(values), _ROWS):
         rows = slice(start, start + _ROWS)
         values[rows] -= means[slices[rows]]
+
+
+def centre(weights: NDArray[np.float64], bins: tuple[NDArray[np.int64], ...]) -> NDArray[np.float64]:
+    """Take from weights ``(g, ...)`` their mean in each bin, and all weight from genes in none."""
+    centred = np.zeros_like(weights)
+    for genes in bins:
+        centred[genes] = weights[genes] - weights[genes].mean(axis=0)
+    return centred
 
 
 def like_expression(mean: NDArray[np.float64], usable: NDArray[np.bool_]) -> tuple[NDArray[np.int64], ...]:

@@ -66,8 +66,7 @@ class Section:
         """Share of each gene in all counts, ``(g,)`` float32, above 0; of several slices in each, ``(s, g)``."""
         if self.slices is not None:
             return shares(slice_sums(self.counts, self.slices.cpu().numpy()))
-        totals = np.asarray(self.counts.sum(axis=0), dtype=np.float64).ravel()
-        return torch.from_numpy((np.maximum(totals, 0.5) / max(totals.sum(), 1.0)).astype(np.float32))
+        return shares(np.asarray(self.counts.sum(axis=0), dtype=np.float64).reshape(1, -1))[0]
 
     def averages(self) -> Tensor:
         """Mean of each gene in each slice, ``(s, g)`` float32, for expression that is normalised already.

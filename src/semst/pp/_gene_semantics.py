@@ -62,7 +62,8 @@ def gene_semantics(
         gene names to vectors, the path of a ``.npz`` file (arrays ``genes`` and ``vectors``) or ``.parquet`` file
         (index: gene names), or the name of an array ``(n_genes, d)`` in ``varm``. Genes are matched by equal name, else
         by the official symbol that both names mean in the species of the data, so that a table of human genes serves
-        mouse data and Ensembl ids as well. Rows with NaN or only zeros count as no vector. The default takes the
+        mouse data and Ensembl ids as well. Rows with NaN or only zeros count as no vector. What is written down of
+        their origin holds a checksum, but of an array in ``varm`` its name alone. The default takes the
         vectors that come with semst (128 dimensions).
     encoder
         What turns text into vectors: an :class:`~semst.semantics.Encoder` such as

@@ -67,8 +67,8 @@ def choose_source(table: AnnData, options: SemanticsOptions, problems: Problems,
     else:
         source = _from_package(names, species=options.species)
     if source is not None and not source.match.has_vector.any():
-        names = source.names
-        problems.add(_nothing_shared(table, names) if names else nothing_known(table, way_out=way_out))
+        brought = source.names
+        problems.add(_nothing_shared(table, brought) if brought else nothing_known(table, way_out=way_out))
         return None
     return source
 

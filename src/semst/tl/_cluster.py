@@ -90,8 +90,8 @@ def cluster(
     device
         ``"auto"`` takes a GPU where there is one; or a name such as ``"cpu"`` or ``"cuda:1"``.
     random_state
-        Seed of everything random, 0 to 2 147 483 647. The same seed on the same machine with the same versions gives the same
-        bytes.
+        Seed of everything random, 0 to 2 147 483 647. The same seed on the same machine with the same versions gives
+        the same bytes.
     progress
         Whether bars show the training and the partitions.
     table_key

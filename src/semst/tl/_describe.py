@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +16,10 @@ from semst._labels import empty_as_missing
 from semst._problems import Problems, is_between, listed
 from semst._provenance import versions
 from semst._results import actualise, check_untaken, check_writable
-from semst.asking._domain_profiles import Profiles, against_genes, against_spots, centre, profiles
+from semst.asking._domain_profiles import Profiles, against_genes, against_spots, profiles
 from semst.asking._gene_space import gene_space
 from semst.asking._questions import broad, weights_of_directions
+from semst.asking._relative import centre
 from semst.pp._gene_semantics import write_semantics
 from semst.semantics._shown import shown
 from semst.semantics._vocabulary import Terms, packaged_vocabulary, read_vocabulary
@@ -25,7 +27,6 @@ from semst.semantics._words import word_space
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
 
     from anndata import AnnData
     from numpy.typing import NDArray
@@ -218,7 +219,10 @@ def describe(
     return account
 
 
-def _domains(table: AnnData, key: str, problems: Problems) -> pd.Categorical | None:
+def _domains(table: AnnData, key: object, problems: Problems) -> pd.Categorical | None:
+    if not isinstance(key, str):
+        problems.add(f"key must be the name of a column of obs, got {key!r}.")
+        return None
     if key not in table.obs:
         problems.missing(
             f"no domains: obs[{key!r}] is missing; obs has {listed(table.obs)}. "
@@ -270,6 +274,9 @@ def _terms(vocabulary: VocabularySource | None, organs: str | Sequence[str] | No
         terms = read_vocabulary(vocabulary, problems=problems)
     if organs is None or not terms.terms:
         return terms
+    if not all(isinstance(organ, str) for organ in _as_list(organs)):
+        problems.add(f"organs must be a str or a sequence of str, got {organs!r}.")
+        return terms
     known_as = {organ.casefold(): organ for organ in terms.organs}
     wanted = [known_as.get(organ.casefold(), organ) for organ in _as_list(organs)]
     unknown = sorted(set(wanted) - set(terms.organs))
@@ -285,8 +292,8 @@ def _within(organ: str, wanted: str) -> bool:
     return f"{organ}/".startswith(f"{wanted}/") or f"{wanted}/".startswith(f"{organ}/")
 
 
-def _as_list(organs: str | Sequence[str]) -> list[str]:
-    return [organs] if isinstance(organs, str) else [str(organ) for organ in organs]
+def _as_list(organs: object) -> list[Any]:
+    return list(organs) if isinstance(organs, Iterable) and not isinstance(organs, str) else [organs]
 
 
 def _account(

@@ -196,8 +196,8 @@ class TissueTiles:
         """
         if self.tissue.slices is not None:
             return self._shares_of_slices(self.tissue.slices)
-        totals = np.asarray(self._counts.sum(axis=0), dtype=np.float64).ravel()[self.tissue.genes]
-        return torch.from_numpy((np.maximum(totals, 0.5) / max(totals.sum(), 1.0)).astype(np.float32))
+        totals = np.asarray(self._counts.sum(axis=0), dtype=np.float64).reshape(1, -1)[:, self.tissue.genes]
+        return shares(totals)[0]
 
     def _shares_of_slices(self, slices: NDArray[np.int64]) -> torch.Tensor:
         if self._deviation is None:
