@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from semst._problems import Problems
-from semst.pl._colors import as_labels, assign_colors, best_overlap, check_palette, keep_colors, reading_order
+from semst.pl._colors import (
+    as_labels,
+    assign_colors,
+    best_overlap,
+    check_labels,
+    check_palette,
+    keep_colors,
+    reading_order,
+    stored_colors,
+)
 from semst.pl._palette import PALETTE, oklab
 
 
@@ -26,6 +35,14 @@ def test_text_becomes_categories_in_natural_order():
     labels = as_labels(pd.Series(["d10", "d2", None, "D1"]))
     assert list(labels.categories) == ["D1", "d2", "d10"]
     assert list(labels.codes) == [2, 1, -1, 0]
+
+
+def test_text_becomes_the_categories_that_anndata_makes_of_it():
+    table = table_with(key=["stroma", "Tumor", "d10", "d2"] * 2)
+    ours, legend = list(as_labels(table.obs["key"]).categories), reading_order(as_labels(table.obs["key"]))
+    table.strings_to_categoricals()
+    assert list(table.obs["key"].cat.categories) == ours == ["Tumor", "d2", "d10", "stroma"]
+    assert reading_order(as_labels(table.obs["key"])) == legend == ["d2", "d10", "stroma", "Tumor"]
 
 
 @pytest.mark.parametrize("dtype", [object, "string"])
@@ -237,3 +254,40 @@ def test_a_palette_for_what_is_not_there_is_told(caplog):
     assert [record.getMessage() for record in caplog.records] == [
         "domains: `palette` names '9', 1, which no category is; there is '1', '2', 'a', 'unused', as str."
     ]
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        [(1, 0, 0), (0, 0, 1)],
+        np.array([[1.0, 0, 0], [0, 0, 1]]),
+        np.array([[1.0, 0, 0, 1], [0, 0, 1, 1]]),
+        np.array(["red", "blue"], dtype=object),
+    ],
+    ids=["tuples", "array", "with opacity", "names"],
+)
+def test_colours_may_be_stored_in_any_way_that_matplotlib_reads(stored):
+    table = table_with(key=pd.Categorical(["a", "b"]))
+    table.uns["key_colors"] = stored
+    labels = labels_of(table)
+    assert stored_colors(table, "key", labels["key"]) == {"a": "#ff0000", "b": "#0000ff"}
+    keep_colors(table, "key", labels["key"], assign_colors(table, labels, palette=None, match=True)["key"])
+    assert len(table.uns["key_colors"]) == 2
+    assert table.uns["key_colors"] is stored
+
+
+@pytest.mark.parametrize("stored", ["red", 5, None, [1, 2], [(9, 9, 9), (0, 0, 1)]])
+def test_what_is_stored_and_no_colours_is_passed_over(stored):
+    table = table_with(key=pd.Categorical(["a", "b"]))
+    table.uns["key_colors"] = stored
+    assert stored_colors(table, "key", labels_of(table)["key"]) == {}
+
+
+def test_categories_that_are_one_as_text_are_told():
+    problems = Problems("here")
+    assert check_labels(pd.Series(pd.Categorical(["a", "1"])), "good", problems)
+    assert not check_labels(pd.Series(pd.Categorical([1, "1", "a"])), "bad", problems)
+    with pytest.raises(
+        ValueError, match=r"here: obs\['bad'\] has several categories that are '1' as text; give each a"
+    ):
+        problems.raise_if_any()

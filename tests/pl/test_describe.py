@@ -180,7 +180,20 @@ def test_other_domains_than_those_described_take_no_row_away(adata):
 def test_given_axes_are_used(adata):
     _, ax = plt.subplots()
     assert semst.pl.describe(adata, ax=ax) is ax
+    assert semst.pl.describe(adata, ax=[ax]) is ax
     assert len(plt.get_fignums()) == 1
+
+
+def test_what_is_no_axes_is_told_before_colours_are_written(adata):
+    with pytest.raises(ValueError, match="describe: `ax` must hold Axes of matplotlib, got 'str'"):
+        semst.pl.describe(adata, ax="x")
+    assert "semst_colors" not in adata.uns
+
+
+def test_categories_that_are_one_as_text_are_told(adata):
+    adata.obs["semst"] = pd.Categorical([1, "1"] * 4)
+    with pytest.raises(ValueError, match=r"obs\['semst'\] has several categories that are '1' as text"):
+        semst.pl.describe(adata)
 
 
 @pytest.mark.parametrize(("n_domains", "n_columns"), [(2, 3), (7, 20), (20, 60)])

@@ -51,6 +51,17 @@ def test_unlabelled_spots_are_grey_beneath_and_last_in_the_legend(visium):
     assert list(legend_of(ax)) == ["Layer1", "Layer2", "Layer10", "unlabelled"]
 
 
+@pytest.mark.parametrize("batch_key", [None, "slice"])
+def test_a_category_called_unlabelled_is_told_from_spots_without_one(visium, batch_key):
+    visium.obs["ground_truth"] = visium.obs["ground_truth"].cat.rename_categories({"Layer2": "unlabelled"})
+    visium.obs["slice"] = "only"
+    ax = np.ravel(semst.pl.domains(visium, color="ground_truth", batch_key=batch_key))[0]
+    assert list(legend_of(ax)) == ["Layer1", "Layer10", "unlabelled", "(unlabelled)"]
+    assert {name: color_of(spots) for name, spots in spots_of(ax).items()} == legend_of(ax)
+    assert legend_of(ax)["(unlabelled)"] == UNLABELLED != legend_of(ax)["unlabelled"]
+    np.testing.assert_allclose(spots_of(ax)["(unlabelled)"].get_offsets(), visium.obsm["spatial"][:3])
+
+
 def test_matched_colours_side_by_side(visium):
     truth, ours = semst.pl.domains(visium, color=["ground_truth", "semst"])
     assert truth.figure is ours.figure
@@ -119,6 +130,13 @@ def test_colours_survive_a_file(visium, tmp_path):
     visium.write_h5ad(tmp_path / "a.h5ad")
     again = read_h5ad(tmp_path / "a.h5ad")
     assert color_of(spots_of(semst.pl.domains(again))["2"]) == "#008000"
+
+
+def test_colours_of_text_survive_a_file(visium, tmp_path):
+    visium.obs["tissue"] = np.where(np.arange(144) < 70, "stroma", "Tumor")
+    first = legend_of(semst.pl.domains(visium, color="tissue"))
+    visium.write_h5ad(tmp_path / "a.h5ad")
+    assert legend_of(semst.pl.domains(read_h5ad(tmp_path / "a.h5ad"), color="tissue")) == first
 
 
 def test_a_view_stays_a_view(visium):
@@ -234,12 +252,39 @@ def test_several_libraries_need_a_name(visium_image):
     libraries["other"] = {"images": {}, "scalefactors": {"spot_diameter_fullres": 50.0}}
     with pytest.raises(KeyError, match=r"several libraries \('slide', 'other'\)"):
         semst.pl.domains(visium_image)
-    ax = semst.pl.domains(visium_image, image="other")
-    assert len(ax.images) == 0
-    assert spots_of(ax)["1"].get_widths()[0] == 50.0
+    with pytest.raises(
+        KeyError, match="no pixels of the image 'other' lie under the spots; name another, or pass `ima"
+    ):
+        semst.pl.domains(visium_image, image="other")
+    assert len(semst.pl.domains(visium_image, image=False).images) == 0
     assert len(semst.pl.domains(visium_image, image="slide").images) == 1
     with pytest.raises(KeyError, match="no image 'third'"):
         semst.pl.domains(visium_image, image="third")
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [
+        {"images": None, "scalefactors": None},
+        {"images": {"hires": None}, "scalefactors": {"tissue_hires_scalef": 1.0}},
+        {"images": {"hires": np.zeros((0, 0, 3))}, "scalefactors": {"tissue_hires_scalef": 1.0}},
+        {"images": {"hires": np.zeros((9, 9, 3))}, "scalefactors": {"tissue_hires_scalef": None}},
+    ],
+)
+def test_a_library_that_holds_no_image(visium, empty):
+    visium.uns["spatial"] = {"slide": empty}
+    assert len(semst.pl.domains(visium).images) == 0
+    with pytest.raises(KeyError, match="no tissue image lies under the spots, in uns"):
+        semst.pl.domains(visium, image=True)
+
+
+def test_an_image_beside_the_spots_is_not_drawn_and_told_where_it_is_named(visium_image):
+    visium_image.obsm["spatial"] += 5000
+    assert len(semst.pl.domains(visium_image).images) == 0
+    with pytest.raises(KeyError, match="no pixels of the image 'slide' lie under the spots"):
+        semst.pl.domains(visium_image, image="slide")
+    with pytest.raises(KeyError, match="no tissue image lies under the spots"):
+        semst.pl.domains(visium_image, image=True)
 
 
 def test_numbers_are_drawn_by_a_colour_map_with_a_bar(visium):
@@ -258,6 +303,15 @@ def test_numbers_are_drawn_by_a_colour_map_with_a_bar(visium):
 
 def test_a_confidence_is_drawn_on_its_whole_range(visium):
     assert spots_of(semst.pl.domains(visium, color="semst_confidence"))["values"].get_clim() == (0, 1)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 100), (-0.5, 0.5), (0.5, 1.01)])
+def test_a_confidence_of_another_kind_has_the_scale_of_its_values(visium, low, high):
+    visium.obs["my_confidence"] = np.linspace(low, high, 144)
+    visium.obs["slice"] = np.where(np.arange(144) < 72, "a", "b")
+    assert spots_of(semst.pl.domains(visium, color="my_confidence"))["values"].get_clim() == (low, high)
+    for ax in semst.pl.domains(visium, color="my_confidence", batch_key="slice"):
+        assert spots_of(ax)["values"].get_clim() == (low, high)
 
 
 def test_a_column_without_any_value_is_drawn_grey(visium):
@@ -429,6 +483,36 @@ def test_other_bad_input(visium):
         semst.pl.domains(visium[[]].copy())
     with pytest.raises(TypeError, match="expected AnnData or SpatialData, got dict"):
         semst.pl.domains({})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        *(({"ncols": wrong}, "`ncols` must be a whole number of at least 1") for wrong in (2.5, True, "2", 0, None)),
+        *(({"cmap": wrong}, "`cmap` must be the name of") for wrong in (mpl.colormaps["viridis"], 3, None, ["jet"])),
+        ({"cmap": "viridiss"}, "got 'viridiss'; did you mean 'viridis'"),
+        *(({"title": wrong}, "`title` must be a str, a list of them or None, got a list w") for wrong in ([1], [None])),
+        *(({"ax": wrong}, "`ax` must hold Axes of matplotlib, got 'str'") for wrong in ("x", ["x"])),
+        ({"ax": {}}, "`ax` must hold Axes of matplotlib, got 'dict'"),
+    ],
+)
+def test_options_of_another_kind_are_told_before_there_is_a_figure(visium, options, message):
+    with pytest.raises(ValueError, match=message):
+        semst.pl.domains(visium, **options)
+    assert plt.get_fignums() == []
+    assert "semst_colors" not in visium.uns
+
+
+def test_titles_of_another_kind_are_told_for_each_key(visium):
+    with pytest.raises(ValueError, match="got a list with 'int', 'NoneType'"):
+        semst.pl.domains(visium, color=["semst", "ground_truth"], title=[1, None])
+
+
+@pytest.mark.parametrize("names", [False, True])
+def test_categories_that_are_one_as_text_are_told(visium, names):
+    visium.obs["mixed"] = pd.Categorical(np.resize(np.array([1, "1"], dtype=object), 144))
+    with pytest.raises(ValueError, match=r"domains: obs\['mixed'\] has several categories that are '1' as text"):
+        semst.pl.domains(visium, color="mixed", names=names)
 
 
 def test_one_spot_can_be_drawn(visium):

@@ -20,11 +20,12 @@ def adata(visium):
     strength = visium.obs["semst"].map({"1": 1.0, "2": 2.0, "3": 4.0}).astype(float).to_numpy()
     visium.obs["semst_alpha"] = (0.02 * strength * rng.uniform(0.9, 1.1, 144)).astype(np.float32)
     visium.obs["semst_beta"] = (0.1 * strength * rng.uniform(0.9, 1.1, 144)).astype(np.float32)
+    means = visium.obs.groupby("semst", observed=True)[["semst_alpha", "semst_beta"]].mean()
     visium.uns["semst"] = {
         "modulation": {
             "domains": np.array(["1", "2", "3"], dtype=object),
-            "alpha": np.array([0.02, 0.04, 0.08], dtype=np.float32),
-            "beta": np.array([0.1, 0.2, 0.4], dtype=np.float32),
+            "alpha": means["semst_alpha"].to_numpy(dtype=np.float32),
+            "beta": means["semst_beta"].to_numpy(dtype=np.float32),
             "constant": {"alpha": 0.25, "beta": 0.14},
             "genes": np.array([["A", "B", "C"], ["C", "A", "B"], ["MBP", "SNAP25", "A"]], dtype=object),
             "influence": np.array([[0.03, -0.02, 0.01], [0.04, 0.03, 0.02], [0.2, 0.1, 0.05]], dtype=np.float32),
@@ -155,6 +156,92 @@ def test_renamed_domains_keep_their_rows(adata):
     assert [gene for gene, *_ in cells(axes[3])] == ["C", "A", "MBP"]
 
 
+def test_names_that_domains_gave_each_other_go_with_their_spots(adata):
+    adata.obs["semst"] = adata.obs["semst"].cat.rename_categories({"1": "3", "3": "1"})
+    axes = semst.pl.modulation(adata, n_genes=1)
+    assert [text.get_text() for text in axes[2].get_yticklabels()] == ["1", "2", "3"]
+    assert [gene for gene, *_ in cells(axes[3])] == ["MBP", "C", "A"]
+
+
+def test_categories_in_another_order_keep_their_rows(adata):
+    adata.obs["semst"] = adata.obs["semst"].cat.reorder_categories(["3", "1", "2"])
+    assert [gene for gene, *_ in cells(semst.pl.modulation(adata, n_genes=1)[3])] == ["A", "C", "MBP"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda labels: labels.map({"1": "c", "2": "b", "3": "a"}).astype(object),
+        lambda labels: labels.map({"1": "c", "2": "b", "3": "a"}).astype(str).astype("category"),
+        lambda labels: pd.Categorical(np.resize(["a", "b", "c"], 144)),
+        lambda labels: np.resize(["L1", "L2", "L3"], 144),
+    ],
+    ids=["renamed text", "sorted anew", "other categories", "other text"],
+)
+def test_as_many_labels_of_other_spots_are_refused(adata, other):
+    adata.obs["semst"] = other(adata.obs["semst"])
+    with pytest.raises(ValueError, match="its modulation is that of '1', '2', '3'; run .* another key"):
+        semst.pl.modulation(adata)
+    assert plt.get_fignums() == []
+    assert "semst_colors" not in adata.uns
+
+
+def test_without_means_only_categories_can_have_been_renamed(adata):
+    del adata.uns["semst"]["modulation"]["alpha"], adata.uns["semst"]["modulation"]["beta"]
+    adata.obs["semst"] = adata.obs["semst"].cat.rename_categories({"1": "b", "2": "a", "3": "c"})
+    assert [gene for gene, *_ in cells(semst.pl.modulation(adata, n_genes=1)[3])] == ["C", "A", "MBP"]
+    adata.obs["semst"] = adata.obs["semst"].astype(object)
+    with pytest.raises(ValueError, match="its modulation is that of"):
+        semst.pl.modulation(adata)
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, ""])
+def test_a_spot_without_a_label_is_no_domain(adata, missing):
+    adata.obs["semst"] = adata.obs["semst"].astype(object)
+    adata.obs.iloc[5, adata.obs.columns.get_loc("semst")] = missing
+    axes = semst.pl.modulation(adata, n_genes=1)
+    assert [text.get_text() for text in axes[2].get_yticklabels()] == ["1", "2", "3"]
+    assert [gene for gene, *_ in cells(axes[3])] == ["A", "C", "MBP"]
+
+
+def test_domains_may_be_whole_numbers(adata):
+    adata.obs["semst"] = adata.obs["semst"].astype(int)
+    assert [gene for gene, *_ in cells(semst.pl.modulation(adata, n_genes=1)[3])] == ["A", "C", "MBP"]
+
+
+def test_names_of_a_run_are_changed_and_its_genes_stay():
+    adata = semst.datasets.simulated(n_spots=200, n_genes=150, n_domains=3, progress=False)
+    semst.tl.cluster(adata, n_clusters=3, epochs=2, progress=False)
+    genes = [gene for gene, *_ in cells(semst.pl.modulation(adata, n_genes=1)[3])]
+    adata.obs["semst"] = adata.obs["semst"].cat.rename_categories({"1": "z", "2": "y", "3": "x"})
+    assert [gene for gene, *_ in cells(semst.pl.modulation(adata, n_genes=1)[3])] == genes[::-1]
+
+
+def test_the_figure_is_as_wide_as_the_genes_there_are(adata):
+    wide, enough = (semst.pl.modulation(adata, n_genes=n)[0].figure.get_figwidth() for n in (1000, 3))
+    assert wide == enough < 20
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ({"cmap": "nope"}, "`cmap` must be the name"),
+        ({"cmap": plt.get_cmap("viridis")}, "`cmap` must be the name"),
+        ({"size": -1}, "`size` must be above 0, got -1"),
+        ({"image": "nope"}, "no image 'nope'"),
+        ({"image": 3}, "`image` must be True, False"),
+        ({"ax": ["x"] * 4}, "`ax` must hold Axes of matplotlib, got 'str'"),
+    ],
+)
+def test_options_of_the_maps_are_told_with_all_else_and_before_there_is_a_figure(adata, option, told):
+    with pytest.raises(ValueError, match=r"semst\.pl\.modulation: 2 problems") as raised:
+        semst.pl.modulation(adata, n_genes=0, **option)
+    assert told in str(raised.value)
+    assert "n_genes" in str(raised.value)
+    assert plt.get_fignums() == []
+    assert "semst_colors" not in adata.uns
+
+
 def test_a_part_of_the_tissue_has_the_rows_of_its_domains(adata):
     part = adata[adata.obs["semst"] != "1"].copy()
     axes = semst.pl.modulation(part, n_genes=1)
@@ -165,7 +252,7 @@ def test_a_part_of_the_tissue_has_the_rows_of_its_domains(adata):
 def test_given_axes_are_used(adata):
     _, grid = plt.subplots(2, 2, layout="constrained")
     assert semst.pl.modulation(adata, ax=grid) == list(grid.ravel())
-    with pytest.raises(ValueError, match="`ax` must hold 4 Axes, got 2"):
+    with pytest.raises(ValueError, match="`ax` has 2 Axes for 4 panels"):
         semst.pl.modulation(adata, ax=grid[0])
 
 
@@ -187,6 +274,7 @@ def test_long_names_and_many_domains_stay_inside_the_figure(adata):
     stored = adata.uns["semst"]["modulation"]
     stored["domains"], stored["genes"] = np.array(many, dtype=object), genes
     stored["influence"], stored["relative_share"] = np.full((15, 20), 0.1), np.ones((15, 20))
+    stored["alpha"] = stored["beta"] = np.ones(15)
     axes = semst.pl.modulation(adata)
     renderer = axes[0].figure.canvas.get_renderer()
     axes[0].figure.canvas.draw()
@@ -273,7 +361,7 @@ def test_shares_are_whole_percent_or_two_digits(share, told):
 
 def test_slices_that_are_missing_and_too_few_axes_are_told_together(adata):
     adata.obs["slice"] = "one"
-    with pytest.raises(ValueError, match="`ax` must hold 4 Axes, got 1"):
+    with pytest.raises(ValueError, match="`ax` has 1 Axes for 4 panels"):
         semst.pl.modulation(adata, batch_key="slice", ax=[plt.figure().add_subplot()])
     with pytest.raises(KeyError, match="no obs\\['sample'\\], which `batch_key` names"):
         semst.pl.modulation(adata, batch_key="sample")

@@ -287,6 +287,11 @@ def test_all_problems_are_told_at_once(asked):
     ):
         assert part in message
     assert plt.get_fignums() == []
+    with pytest.raises(ValueError, match="`names` must be a query, several or None for all, got 5; there is 'myelin_s"):
+        semst.pl.query(asked, names=5)
+    for wrong in (2.5, True, "2"):
+        with pytest.raises(ValueError, match="`ncols` must be a whole number of at least 1"):
+            semst.pl.query(asked, ncols=wrong)
     with pytest.raises(ValueError, match="`names` names no query"):
         semst.pl.query(asked, names=[])
     with pytest.raises(TypeError, match="expected AnnData or SpatialData, got dict"):

@@ -85,8 +85,18 @@ def test_axes_of_the_user(adata):
     assert all(one is other for one, other in zip(axes, given, strict=True))
     assert given[0].get_title(loc="left") == "meaning helps"
     assert figure.texts == []
-    with pytest.raises(ValueError, match="ax must hold 5 Axes, one for each of 'stability'.*got 2"):
+    with pytest.raises(ValueError, match=r"`ax` has 2 Axes for 5 measures \('stability'"):
         semantic_control(adata, ax=given[:2])
+
+
+def test_axes_may_come_alone_or_in_rows(adata):
+    adata.uns["semantic_control"]["runs"] = adata.uns["semantic_control"]["runs"].drop(columns="ari")
+    _, grid = plt.subplots(2, 2)
+    assert semantic_control(adata, ax=grid) == list(grid.ravel())
+    with pytest.raises(ValueError, match="`ax` has 1 Axes for 4 measures"):
+        semantic_control(adata, ax=grid[0, 0])
+    with pytest.raises(ValueError, match="`ax` must hold Axes of matplotlib, got 'str'"):
+        semantic_control(adata, ax=["x"] * 4)
 
 
 def test_differences_of_no_account_do_not_fill_the_panel(adata):

@@ -172,13 +172,22 @@ def test_slices_may_be_numbers_and_titles_one_s_own(slices):
 def test_the_picture_beneath_is_that_of_the_slice(slices):
     def library(shade):
         image = np.full((5, 5, 3), shade, dtype=np.uint8)
-        return {"images": {"hires": image}, "scalefactors": {"tissue_hires_scalef": 1.0, "spot_diameter_fullres": 1.0}}
+        return {
+            "images": {"hires": image},
+            "scalefactors": {"tissue_hires_scalef": 0.001, "spot_diameter_fullres": 1.0},
+        }
 
     slices.uns["spatial"] = {"s10": library(10), "s2": library(200)}
     first, second = semst.pl.domains(slices, batch_key="slice")
     assert [int(ax.images[0].get_array()[0, 0, 0]) for ax in (first, second)] == [200, 10]
     slices.uns["spatial"] = {"a": library(10), "b": library(200)}
     assert not any(ax.images for ax in semst.pl.domains(slices, batch_key="slice"))
+
+
+def plain_library(**images):
+    """A black image, or others, whose pixels are 1000 units wide."""
+    images = images or {"hires": np.zeros((9, 9, 3), dtype=np.uint8)}
+    return {"images": images, "scalefactors": {"tissue_hires_scalef": 0.001}}
 
 
 @pytest.mark.parametrize(
@@ -191,9 +200,13 @@ def test_the_picture_beneath_is_that_of_the_slice(slices):
 )
 def test_the_only_picture_is_that_of_the_slice_it_names_or_of_a_common_slide(slices, library, far, beneath):
     slices.obsm["spatial"][24:] = slices.obsm["spatial"][:24] + far
-    image = {"images": {"hires": np.zeros((9, 9, 3), dtype=np.uint8)}, "scalefactors": {"tissue_hires_scalef": 1.0}}
-    slices.uns["spatial"] = {library: image}
+    slices.uns["spatial"] = {library: plain_library()}
     assert [bool(ax.images) for ax in semst.pl.domains(slices, batch_key="slice")] == beneath
+    if not all(beneath):
+        with pytest.raises(KeyError, match="no tissue image of slice 's10' lies under its spots, in uns"):
+            semst.pl.domains(slices, batch_key="slice", image=True)
+    else:
+        assert all(ax.images for ax in semst.pl.domains(slices, batch_key="slice", image=True))
 
 
 def test_what_is_wrong_is_said(slices):
@@ -224,3 +237,69 @@ def test_options_of_another_kind_are_told(slices, option, message):
 
 def test_the_accessor_draws_the_same(slices):
     assert len(slices.semst.domains(batch_key="slice")) == 2
+
+
+def test_an_image_is_required_of_the_slices_that_it_is_asked_for(slices):
+    slices.obsm["spatial"][24:] = slices.obsm["spatial"][:24]
+    slices.uns["spatial"] = {"s2": plain_library()}
+    panels = semst.pl.domains(slices, batch_key="slice", image={"s2": True})
+    assert [bool(ax.images) for ax in panels] == [True, False]
+    for image in ({"s10": True}, {"s2": False, "s10": True}, True):
+        with pytest.raises(KeyError, match="no tissue image of slice 's10' lies under its spots"):
+            semst.pl.domains(slices, batch_key="slice", image=image)
+    assert semst.pl.domains(slices, batch_key="slice", image={"s10": "s2"})[1].images
+
+
+@pytest.mark.parametrize("empty", [{"images": {}}, {"images": None, "scalefactors": None}, {}])
+def test_a_library_without_pixels_is_no_image(slices, empty):
+    slices.uns["spatial"] = {"s2": plain_library(), "s10": empty}
+    assert [bool(ax.images) for ax in semst.pl.domains(slices, batch_key="slice")] == [True, False]
+    for image in (True, {"s10": "s10"}):
+        with pytest.raises(KeyError, match="no pixels of the image 's10' lie under the spots of slice 's10'; name"):
+            semst.pl.domains(slices, batch_key="slice", image=image)
+
+
+def test_what_else_lies_beside_libraries_is_none(slices):
+    slices.uns["spatial"] = {"made by": "hand"}
+    assert not any(ax.images for ax in semst.pl.domains(slices, batch_key="slice"))
+
+
+@pytest.mark.parametrize("wrong", [0, 5, ["x"], np.True_])
+def test_each_entry_of_a_mapping_of_images_is_looked_at(slices, wrong):
+    with pytest.raises(ValueError, match="`image` must give each slice True, False, a name or None, got .* for 's2'"):
+        semst.pl.domains(slices, batch_key="slice", image={"s2": wrong})
+
+
+def test_categories_that_read_alike_name_no_slices(slices):
+    slices.obs["slice"] = pd.Categorical([1] * 24 + ["1"] * 24)
+    with pytest.raises(ValueError, match=r"obs\['slice'\] has several categories that are '1' as text"):
+        semst.pl.domains(slices, batch_key="slice")
+
+
+@pytest.mark.parametrize("infinite", [np.inf, -np.inf])
+def test_what_is_not_finite_does_not_set_the_scale_of_all_slices(slices, infinite):
+    slices.obs.loc[slices.obs_names[7], "value"] = infinite
+    panels = semst.pl.domains(slices, color="value", batch_key="slice")
+    assert [collections(ax)["values"].get_clim() for ax in panels] == [(0, 47), (0, 47)]
+
+
+def test_the_colour_bar_stands_at_the_last_slice_of_the_row_that_has_numbers(many):
+    many.obs.loc[many.obs["slice"].isin(["s2", "s3"]), "value"] = np.nan
+    panels = semst.pl.domains(many, color=["semst", "value"], batch_key="slice")
+    assert [ax.get_title() for ax in panels if ax.child_axes] == ["value, s1"]
+    assert [ax.get_title() for ax in panels if ax.get_legend()] == ["semst, s3"]
+    many.obs.loc[many.obs["slice"].isin(["s0", "s1"]), "value"] = np.nan  # so that the first row has none
+    panels = semst.pl.domains(many, color=["semst", "value"], batch_key="slice")
+    assert [ax.get_title() for ax in panels if ax.child_axes] == ["value, s5"]
+    axes = plt.subplots(1, 6)[1]
+    many.obs.loc[many.obs["slice"] == "s5", "value"] = np.nan
+    panels = semst.pl.domains(many, color="value", batch_key="slice", ax=axes)
+    assert [ax.get_title() for ax in panels if ax.child_axes] == ["s4"]
+
+
+def test_many_wide_slices_fit_into_a_row(slices):
+    slices.obs["slice"] = np.repeat([f"s{i}" for i in range(16)], 3)
+    slices.obsm["spatial"] = np.tile([[0.0, 0.0], [25.0, 5.0], [50.0, 10.0]], (16, 1))
+    panels = semst.pl.domains(slices, batch_key="slice", ncols=16, size=1.0)
+    assert {place[0] for place in places(panels)} == {0}
+    assert panels[-1].get_legend()

@@ -62,6 +62,37 @@ def test_scale_bar_of_a_visium_slide(spatialdata_circles):
     assert semst.pl.domains(spatialdata_circles).texts[0].get_text() == "200 µm"
 
 
+@pytest.mark.parametrize("factor", [0.5, 1.0, 4.0])
+def test_a_scale_bar_is_true_in_any_coordinate_system(spatialdata_circles, factor):
+    from spatialdata.transformations import Scale, set_transformation
+
+    table = spatialdata_circles["table"]
+    del table.obs["array_row"], table.obs["array_col"]  # the unit alone tells
+    table.uns["spatial_unit"] = "micrometer"
+    set_transformation(spatialdata_circles["spots"], Scale([factor, factor], ("x", "y")), "scaled")
+    ax = semst.pl.domains(spatialdata_circles, coordinate_system="scaled")
+    (bar,) = [line for line in ax.lines if line.get_gid() == "scale bar"]
+    assert ax.texts[0].get_text() == "200 µm"
+    assert np.ptp(bar.get_xdata()) == pytest.approx(200 * factor)
+
+
+def test_no_scale_bar_where_directions_or_elements_differ(spatialdata_circles):
+    from spatialdata.transformations import Scale, set_transformation
+
+    table = spatialdata_circles["table"]
+    del table.obs["array_row"], table.obs["array_col"]
+    table.uns["spatial_unit"] = "micrometer"
+    set_transformation(spatialdata_circles["spots"], Scale([1.0, 2.0], ("x", "y")), "stretched")
+    assert len(semst.pl.domains(spatialdata_circles, coordinate_system="stretched").lines) == 0
+    both = samples(sample("A", 10), sample("B", 90))
+    both["table"].uns["spatial_unit"] = "micrometer"
+    assert len(semst.pl.domains(both).lines) == 1
+    set_transformation(both["B"], Scale([3.0, 3.0], ("x", "y")), "global")
+    assert len(semst.pl.domains(both).lines) == 0
+    bars = [ax.lines[0] for ax in semst.pl.domains(both, batch_key="region")]
+    assert np.ptp(bars[1].get_xdata()) == pytest.approx(3 * np.ptp(bars[0].get_xdata()))
+
+
 def test_image_by_name_none_or_required(spatialdata_circles):
     assert len(semst.pl.domains(spatialdata_circles, image="he").images) == 1
     assert len(semst.pl.domains(spatialdata_circles, image=False).images) == 0
@@ -256,6 +287,16 @@ def test_images_by_slice():
         shades(sdata, image={"A": "z"})
     with pytest.raises(ValueError, match="say which slice a spot belongs to with `batch_key`"):
         semst.pl.domains(sdata, image={"A": "x"})
+
+
+def test_an_image_that_is_named_must_lie_under_the_spots():
+    sdata = samples(sample("A", 10, image="x"), sample("B", 90, image="y", shift=100))
+    with pytest.raises(KeyError, match="no pixels of the image 'y' lie under the spots of slice 'A'; name another"):
+        shades(sdata, image={"A": "y"})
+    alone = sample("A", 10, image="x")
+    alone.images["y"] = sdata.images["y"]
+    with pytest.raises(KeyError, match="no pixels of the image 'y' lie under the spots; name another"):
+        semst.pl.domains(alone, image="y")
 
 
 def test_slices_beside_each_other_need_no_names():

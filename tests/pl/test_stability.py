@@ -49,3 +49,27 @@ def test_a_curve_that_was_tampered_with_is_an_error(adata):
     adata.uns["semst"]["n_clusters"] = 9
     with pytest.raises(ValueError, match="9 among them"):
         semst.pl.stability(adata)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "lost"),
+    [
+        (lambda stored: stored.pop("n_clusters"), r"no uns\['semst'\]\['n_clusters'\]"),
+        (lambda stored: stored["stability"].pop("n_clusters"), r"no uns\['semst'\]\['stability'\]\['n_clusters'\]"),
+        (lambda stored: stored["stability"].pop("values"), r"no uns\['semst'\]\['stability'\]\['values'\]"),
+    ],
+)
+def test_a_part_that_is_missing_is_named(adata, spoil, lost):
+    spoil(adata.uns["semst"])
+    with pytest.raises(KeyError, match=rf"semst\.pl\.stability: {lost}; run `semst.tl.cluster\(adata, n_clusters=None"):
+        semst.pl.stability(adata)
+    assert plt.get_fignums() == []
+
+
+def test_axes_are_looked_at(adata):
+    _, axes = plt.subplots(1, 2)
+    assert semst.pl.stability(adata, ax=axes[:1]) is axes[0]
+    with pytest.raises(ValueError, match="stability: `ax` has 2 Axes for 1 picture"):
+        semst.pl.stability(adata, ax=axes)
+    with pytest.raises(ValueError, match="stability: `ax` must hold Axes of matplotlib, got 'str'"):
+        semst.pl.stability(adata, ax="x")

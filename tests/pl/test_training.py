@@ -52,13 +52,6 @@ def test_a_negative_term_turns_all_into_changes(trained):
         np.testing.assert_allclose(lines_of(ax)[name].get_ydata(), values - values[0])
 
 
-def test_epochs_are_taken_from_the_history(trained):
-    trained.uns["semst"]["history"]["epoch"] = np.arange(0, 300, 10)
-    lines = lines_of(semst.pl.training(trained))
-    assert "epoch" not in lines
-    np.testing.assert_array_equal(lines["zinb"].get_xdata(), np.arange(0, 300, 10))
-
-
 def tick_labels(axis):
     """Texts of the ticks that lie within the axis."""
     low, high = sorted(axis.get_view_interval())
@@ -105,7 +98,10 @@ def test_given_axes_and_key(trained):
     trained.uns["other"] = trained.uns.pop("semst")
     figure, ax = plt.subplots()
     assert semst.pl.training(trained, key="other", ax=ax) is ax
+    assert semst.pl.training(trained, key="other", ax=[ax]) is ax
     assert plt.get_fignums() == [figure.number]
+    with pytest.raises(ValueError, match="training: `ax` must hold Axes of matplotlib, got 'Figure'"):
+        semst.pl.training(trained, key="other", ax=figure)
 
 
 def test_spatialdata(trained, spatialdata_circles):

@@ -33,7 +33,7 @@ def as_labels(column: pd.Series) -> pd.Categorical | None:
     The column's own categories in their own order, so that they parallel ``uns["{key}_colors"]``; text and booleans
     become categories in natural order; an empty str is no label; None where the column holds numbers.
     """
-    from natsort import natsorted, ns
+    from natsort import natsorted
 
     column = empty_as_missing(column)
     if isinstance(column.dtype, pd.CategoricalDtype):
@@ -44,9 +44,23 @@ def as_labels(column: pd.Series) -> pd.Categorical | None:
         return None
     missing = column.isna().to_numpy()
     text = column.astype(str).to_numpy(dtype=object)
-    categories = natsorted(pd.unique(text[~missing]), alg=ns.IGNORECASE)
+    categories = natsorted(pd.unique(text[~missing]))  # as anndata makes them when it writes a file
     text[missing] = None
     return pd.Categorical(text, categories=categories)
+
+
+def check_labels(column: pd.Series, key: str, problems: Problems) -> bool:
+    """Note categories that are one as text, such as 1 and "1"; tell whether there are none."""
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        return True
+    names = column.cat.categories.astype(str)
+    alike = names[names.duplicated()].unique()
+    if len(alike):
+        problems.add(
+            f"obs[{key!r}] has several categories that are {listed(alike)} as text; give each a name of its own with "
+            f"`adata.obs[{key!r}].cat.rename_categories`."
+        )
+    return not len(alike)
 
 
 def reading_order(labels: pd.Categorical) -> list[str]:
@@ -83,9 +97,9 @@ def stored_colors(table: AnnData, key: str, labels: pd.Categorical) -> dict[str,
     from matplotlib.colors import is_color_like, to_hex
 
     stored = table.uns.get(ClusterKeys(key).colors)
-    if stored is None or isinstance(stored, str):
+    if isinstance(stored, str) or not np.iterable(stored):
         return {}
-    colors = [str(color) for color in stored]
+    colors = list(stored)
     for categories in (labels.categories, labels.remove_unused_categories().categories):
         if len(colors) == len(categories) and all(is_color_like(color) for color in colors):
             return {str(name): to_hex(color) for name, color in zip(categories, colors, strict=True)}

@@ -7,7 +7,8 @@ import numpy as np
 from semst._inputs import find_table, is_spatialdata
 from semst._keys import CLUSTER, IN_DESCRIPTION, UNNAMED, DescriptionKeys
 from semst._problems import Problems, listed
-from semst.pl._colors import as_labels, assign_colors, keep_colors, reading_order
+from semst.pl._axes import given_axes
+from semst.pl._colors import as_labels, assign_colors, check_labels, keep_colors, reading_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -72,7 +73,7 @@ def describe(
     KeyError
         If there is no description under the key.
     ValueError
-        If ``n_terms`` is out of range.
+        If ``n_terms`` is out of range, ``ax`` is no Axes, or categories are one as text.
 
     Examples
     --------
@@ -87,6 +88,9 @@ def describe(
     problems = Problems(_WHERE)
     names = read_names(table, key, problems, name="sdata" if is_spatialdata(data) else "adata")
     problems.whole("n_terms", n_terms, least=1)
+    axes = given_axes(ax, 1, problems, of="picture")
+    if key in table.obs:
+        check_labels(table.obs[key], key, problems)
     problems.raise_if_any()
     assert names is not None  # for the type checker: missing is a problem, raised above
     terms: pd.DataFrame = table.uns[DescriptionKeys(key).uns][IN_DESCRIPTION.terms]
@@ -94,8 +98,7 @@ def describe(
     domains = _rows(colors, names)
     terms = terms[terms["domain"].isin(domains)]
     columns = _columns(terms, names, domains, n_terms)
-    if ax is None:
-        ax = _new_axes(domains, columns)
+    ax = _new_axes(domains, columns) if axes is None else axes[0]
     _frame(ax, domains, columns)
     fills = [colors.get(each, "none") for each in domains]
     ax.scatter(np.full(len(domains), -1), range(len(domains)), 70, fills, marker="s").set_gid("domains")

@@ -3,7 +3,6 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,10 +12,11 @@ from semst._inputs import find_table, is_spatialdata
 from semst._keys import CLUSTER, SPATIAL, ClusterKeys
 from semst._problems import Problems, counted, is_between, listed, meant
 from semst.pl import _draw
-from semst.pl._colors import Palette, as_labels, assign_colors, check_palette, keep_colors
+from semst.pl._axes import given_axes, new_axes, stack_from_left
+from semst.pl._colors import Palette, as_labels, assign_colors, check_labels, check_palette, keep_colors
 from semst.pl._describe import has_description, read_names
-from semst.pl._scene import Scene, check_map_options, given_axes, new_axes
-from semst.pl._slices import legend_of, read_scenes, slices_of
+from semst.pl._scene import Scene, check_map_options
+from semst.pl._slices import read_scenes, slice_of_colorbar, slices_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,9 +68,10 @@ def domains(
     image
         The default lays the tissue image beneath where there is one (of several libraries without ``batch_key`` one has
         to be named); False never, True requires it. A name chooses a library of ``uns[spatial_key]`` or an image
-        element of the SpatialData; with ``batch_key`` also a mapping from slice to any of these. An image element of
-        three or four channels is drawn in colour where they are called r, g, b (and a), or only numbered (and of four,
-        not of 16 bits); all others are stains, of which the first channel is drawn in grey.
+        element of the SpatialData, and requires it too; with ``batch_key`` also a mapping from slice to any of these,
+        and True requires an image of each slice. An image element of three or four channels is drawn in colour where
+        they are called r, g, b (and a), or only numbered (and of four, not of 16 bits); all others are stains, of which
+        the first channel is drawn in grey.
     size
         Diameter of a spot in the unit of the coordinates, above 0. The default is the true one where the data tell it
         (circles of a SpatialData, ``spot_diameter_fullres``, 55 of 100 micrometres on a Visium grid), else one at which
@@ -88,7 +89,8 @@ def domains(
         alike in all of them, and others go by them; to match such a key anew, ``del adata.uns["{key}_colors"]``. With
         False each key has colours of its own.
     cmap
-        Name of the matplotlib colour map for numbers.
+        Name of the matplotlib colour map for numbers. It goes from the lowest to the highest of them; from 0 to 1 where
+        the key ends in ``"_confidence"`` and they lie in [0, 1].
     title
         One for each key, which with ``batch_key`` the slice is added to, or one for each panel; an empty string leaves
         it out. The default is the key, or the slice where there are several of one key.
@@ -101,7 +103,8 @@ def domains(
         label.
     scale_bar
         Whether to draw a scale bar where the unit is known: on a Visium grid, and where ``uns["spatial_unit"]`` is
-        ``"micrometer"``. A number says how many micrometres one unit of the coordinates is.
+        ``"micrometer"``, in a SpatialData that of the elements before they are placed in a coordinate system. A number
+        says how many micrometres one unit of the coordinates is, as they are drawn.
     ncols
         Panels per row where several keys or slices are drawn, at least 1. With ``batch_key`` each key begins a row.
     table_key
@@ -136,9 +139,10 @@ def domains(
     KeyError
         If a key, the names, the coordinates, an image or a coordinate system is not there.
     ValueError
-        If an option is out of range, the coordinates are not finite, the table does not match its element, or domains
-        are others than those that were described; if ``title`` or ``ax`` are not as many as there are panels; if a spot
-        has no slice, or ``image`` is a mapping and there is no ``batch_key``.
+        If an option is out of range or of another kind, the coordinates are not finite, the table does not match its
+        element, domains are others than those that were described, or categories are one as text; if ``title`` or
+        ``ax`` are not as many as there are panels; if a spot has no slice, or ``image`` is a mapping and there is no
+        ``batch_key``.
 
     Notes
     -----
@@ -162,14 +166,15 @@ def domains(
     keys = _keys(color)
     called = "sdata" if is_spatialdata(data) else "adata"
     columns = _read_columns(table, keys, problems, name=called)
-    labels = {key: column for key, column in columns.items() if isinstance(column, pd.Categorical)}
-    entries = _legend_entries(table, keys, labels, problems, names=names, name=called)
+    labels = _labels(columns)
+    entries = _legend_entries(table, keys, columns, problems, names=names, name=called)
     check_palette(palette, labels, problems)
     slices = {} if batch_key is None else slices_of(table, batch_key, problems)
     panels = [(key, name) for key in keys for name in slices or [""]]
     axes = given_axes(ax, len(panels), problems, of="panels, one for each key and slice" if slices else "keys")
     titles = _titles(title, keys, list(slices), problems)
-    check_map_options(problems, size=size, cmap=cmap, ncols=ncols)
+    check_map_options(problems, size=size, cmap=cmap)
+    problems.whole("`ncols`", ncols, least=1)
     _check_options(problems, alpha=alpha, scale_bar=scale_bar)
     scenes = read_scenes(
         data,
@@ -196,15 +201,15 @@ def domains(
             axes = new_axes(len(slices), ncols=ncols, size=panel, beside=beside / across, above=0.7, blocks=len(keys))
         else:
             axes = new_axes(len(keys), ncols=ncols, size=panel, beside=beside, above=0.7)
-        explaining = list(scenes)[min(ncols, len(scenes)) - 1]  # at the end of the first row
+        in_row = min(ncols, len(scenes))
     else:
-        explaining = next(reversed(scenes))
-        for left, right in pairwise(axes):  # where there is no room for a legend, it lies above the tissue beside it
-            right.set_zorder(min(right.get_zorder(), left.get_zorder() - 0.01))
+        in_row = len(scenes)
+        stack_from_left(axes)
+    explaining = {key: _explaining(column, slices, in_row=in_row) for key, column in columns.items()}
     for panel_ax, (key, name), told in zip(axes, panels, titles, strict=True):
         scene, column, rows = scenes[name], columns[key], slices.get(name)
         assert scene is not None  # without a scene there was a problem
-        explained = legend and name == explaining
+        explained = legend and name == explaining[key]
         scene.draw_ground(panel_ax)
         if isinstance(column, pd.Categorical):
             shown = entries[key] if explained else None
@@ -240,9 +245,15 @@ def _read_columns(
         if key not in table.obs:
             problems.missing(f"no obs[{key!r}]; {_way_out(table, key, name=name)}")
             continue
+        if not check_labels(table.obs[key], key, problems):
+            continue
         labels = as_labels(table.obs[key])
         columns[key] = table.obs[key].to_numpy(dtype=np.float64, na_value=np.nan) if labels is None else labels
     return columns
+
+
+def _labels(columns: Mapping[str, pd.Categorical | NDArray[np.float64]]) -> dict[str, pd.Categorical]:
+    return {key: column for key, column in columns.items() if isinstance(column, pd.Categorical)}
 
 
 def _way_out(table: AnnData, key: str, *, name: str) -> str:
@@ -268,18 +279,19 @@ def _way_out(table: AnnData, key: str, *, name: str) -> str:
 def _legend_entries(
     table: AnnData,
     keys: list[str],
-    labels: Mapping[str, pd.Categorical],
+    columns: Mapping[str, pd.Categorical | NDArray[np.float64]],
     problems: Problems,
     *,
     names: bool,
     name: str,
 ) -> dict[str, dict[str, str]]:
     """What the legend says of each category of each key: its label, and its name where that is wanted and there."""
+    labels = _labels(columns)
     entries = {key: {each: each for each in map(str, column.categories)} for key, column in labels.items()}
     if not names:
         return entries
     for key in keys:
-        optional = key != keys[0] or key not in table.obs
+        optional = key != keys[0] or key not in columns
         if optional and not (key in labels and has_description(table, key)):
             continue
         found = read_names(table, key, problems, name=name)
@@ -312,6 +324,10 @@ def _titles(title: str | Sequence[str] | None, keys: list[str], slices: list[str
         problems.add(f"`title` must be a str, a list of them or None, got {type(told).__name__}.")
         return keys
     given = keys if title is None else [title] if isinstance(title, str) else list(title)
+    wrong = [type(words).__name__ for words in given if not isinstance(words, str)]
+    if wrong:
+        problems.add(f"`title` must be a str, a list of them or None, got a list with {listed(dict.fromkeys(wrong))}.")
+        return keys
     if len(given) == len(keys):
         return [f"{words}, {name}" if name and words else words for words in given for name in slices or [""]]
     n_panels = len(keys) * max(len(slices), 1)
@@ -332,10 +348,24 @@ def _legend_width(column: pd.Categorical | NDArray[np.float64], entries: Mapping
     """Inches that a legend in ten-point type takes, near enough for the size of a figure."""
     if not isinstance(column, pd.Categorical):
         return 0.8
-    shown = [*entries.values(), *([_draw.NO_LABEL] if (np.asarray(column.codes) < 0).any() else [])]
+    shown = [*entries.values(), *([_draw.name_of_missing(column)] if (np.asarray(column.codes) < 0).any() else [])]
     lines = [line for entry in shown for line in entry.split("\n")]
     longest = max(map(len, lines), default=0)
-    return -(-len(lines) // int(height / _LEGEND_ROW)) * (0.45 + 0.085 * longest)
+    return -(-len(lines) // _legend_rows(height)) * (0.45 + 0.085 * longest)
+
+
+def _legend_rows(height: float) -> int:
+    """How many lines of a legend have room beside a panel."""
+    return max(1, int(height / _LEGEND_ROW))
+
+
+def _explaining(
+    column: pd.Categorical | NDArray[np.float64], slices: Mapping[str, NDArray[np.int64]], *, in_row: int
+) -> str:
+    """Name of the slice beside which the colours are explained, at the end of the first row."""
+    if isinstance(column, pd.Categorical):
+        return (list(slices) or [""])[in_row - 1]
+    return slice_of_colorbar(column, slices, in_row=in_row)
 
 
 def _draw_labels(
@@ -350,12 +380,11 @@ def _draw_labels(
 ) -> None:
     """Draw domains, of some rows or all, and a legend with these entries for the categories of all."""
     here = labels if rows is None else labels[rows]
-    shown = _draw.draw_labels(ax, scene.coordinates, scene.diameter, here, colors, alpha=alpha)
+    _draw.draw_labels(ax, scene.coordinates, scene.diameter, here, colors, alpha=alpha)
     if entries is not None:
-        shown = shown if rows is None else legend_of(labels, colors)
         height = ax.get_window_extent().height / ax.figure.dpi
-        shown = {entries.get(name, name): color for name, color in shown.items()}
-        _draw.add_legend(ax, shown, rows=max(1, int(height / _LEGEND_ROW)))
+        shown = {entries.get(name, name): color for name, color in _draw.legend_of(labels, colors).items()}
+        _draw.add_legend(ax, shown, rows=_legend_rows(height))
 
 
 def _draw_values(
@@ -371,12 +400,20 @@ def _draw_values(
 ) -> None:
     here = values if rows is None else values[rows]
     circles = _draw.draw_values(ax, scene.coordinates, scene.diameter, here, alpha=alpha, cmap=cmap)
-    if circles is not None and rows is not None:
-        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    if circles is None:
+        return
+    low, high = _range(values)
+    if key.endswith(ClusterKeys("").confidence) and low >= 0 and high <= 1:
+        circles.set_clim(0, 1)  # a confidence has one meaning in every picture
+    elif rows is not None:
         # One scale for all slices; where all numbers are one, a colour bar would widen that of its own panel alone.
         around = 0.0 if low < high else 0.1 * max(abs(low), 1.0)
         circles.set_clim(low - around, high + around)
-    if circles is not None and key.endswith(ClusterKeys("").confidence):
-        circles.set_clim(0, 1)  # a confidence has one meaning in every picture
-    if circles is not None and legend:
+    if legend:
         _draw.add_colorbar(ax, circles)
+
+
+def _range(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Lowest and highest of the numbers, of which there is one at least; what is not finite is drawn as none."""
+    finite = values[np.isfinite(values)]
+    return float(finite.min()), float(finite.max())

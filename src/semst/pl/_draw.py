@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
     from matplotlib.collections import EllipseCollection
+    from matplotlib.colorbar import Colorbar
     from numpy.typing import NDArray
 
     from semst.pl._image import View
@@ -82,21 +83,31 @@ def draw_labels(
     colors: list[str],
     *,
     alpha: float,
-) -> dict[str, str]:
-    """Draw spots by category, those without one beneath.
+) -> None:
+    """Draw spots by category, those without one beneath."""
+    shown, missing = legend_of(labels, colors), name_of_missing(labels)
+    if missing in shown:
+        rows = np.asarray(labels.codes) < 0
+        draw_spots(ax, coordinates, diameter, rows=rows, alpha=alpha, color=shown[missing], name=missing)
+    for name in reading_order(labels):
+        rows = np.asarray(labels == name)
+        draw_spots(ax, coordinates, diameter, rows=rows, alpha=alpha, color=shown[name], name=name)
 
-    Returns
-    -------
-    Colours by name in the order of the legend.
-    """
+
+def legend_of(labels: pd.Categorical, colors: list[str]) -> dict[str, str]:
+    """Colours by name in the order of the legend, of all categories that occur, and last of spots without one."""
     color_of = {str(name): color for name, color in zip(labels.categories, colors, strict=True)}
-    unlabelled = np.asarray(labels.codes) < 0
-    if unlabelled.any():
-        draw_spots(ax, coordinates, diameter, rows=unlabelled, alpha=alpha, color=UNLABELLED, name=NO_LABEL)
     shown = {name: color_of[name] for name in reading_order(labels)}
-    for name, color in shown.items():
-        draw_spots(ax, coordinates, diameter, rows=np.asarray(labels == name), alpha=alpha, color=color, name=name)
-    return shown | ({NO_LABEL: UNLABELLED} if unlabelled.any() else {})
+    missing = bool((np.asarray(labels.codes) < 0).any())
+    return shown | ({name_of_missing(labels): UNLABELLED} if missing else {})
+
+
+def name_of_missing(labels: pd.Categorical) -> str:
+    """What spots without a category are called, which no category is."""
+    name = NO_LABEL
+    while name in labels.categories:
+        name = f"({name})"
+    return name
 
 
 def draw_values(
@@ -145,7 +156,7 @@ def add_legend(ax: Axes, shown: dict[str, str], *, rows: int) -> None:
     )
 
 
-def add_colorbar(ax: Axes, circles: ScalarMappable, *, label: str = "", extend: str = "neither") -> None:
+def add_colorbar(ax: Axes, circles: ScalarMappable, *, label: str = "", extend: str = "neither") -> Colorbar:
     """Explain the values to the right of the tissue; ``extend`` is matplotlib's, for values beyond the scale."""
     # An inset follows the tissue and takes no room from it, so panels side by side stay equal.
     bar = ax.figure.colorbar(circles, cax=ax.inset_axes((1.03, 0.2, 0.035, 0.6)), extend=extend)
@@ -153,6 +164,7 @@ def add_colorbar(ax: Axes, circles: ScalarMappable, *, label: str = "", extend: 
     bar.outline.set_visible(False)
     if bar.solids is not None:
         bar.solids.set_alpha(1)
+    return bar
 
 
 def nice_length(longest: float) -> float:

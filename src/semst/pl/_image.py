@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from semst._keys import IN_LIBRARY
+from semst.pl._spots import entries
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
     from spatialdata import SpatialData
@@ -80,17 +83,25 @@ class Picture:
         )
 
 
-def picture_of_library(library: dict[str, Any]) -> Picture | None:
-    """Picture that ``scanpy.read_visium`` or :func:`semst.datasets.dlpfc` left in ``uns``, the sharper one first."""
-    images, factors = library.get(IN_LIBRARY.images, {}), library.get(IN_LIBRARY.factors, {})
+def picture_of_library(library: Mapping[str, Any], view: View) -> Picture | None:
+    """Picture that ``scanpy.read_visium`` or :func:`semst.datasets.dlpfc` left in ``uns``, the sharper one first.
+
+    Returns
+    -------
+    The picture; None where there are no pixels, or none in the view.
+    """
+    images, factors = entries(library, IN_LIBRARY.images), entries(library, IN_LIBRARY.factors)
     for name in ("hires", "lowres"):
-        factor = factors.get(f"tissue_{name}_scalef")
-        if name not in images or factor is None:
+        factor = float(factors.get(f"tissue_{name}_scalef") or 0)
+        pixels = np.asarray(images.get(name, []))
+        if pixels.ndim not in (2, 3) or not pixels.size or not factor > 0:
             continue
-        scale = 1 / float(factor)
         # The full-resolution pixel (0, 0) has its centre, not its corner, at the origin.
-        to_data = np.array([[scale, 0, -0.5], [0, scale, -0.5], [0, 0, 1.0]])
-        return Picture(for_display(np.asarray(images[name])), to_data)
+        to_data = np.array([[1 / factor, 0, -0.5], [0, 1 / factor, -0.5], [0, 0, 1.0]])
+        height, width = pixels.shape[:2]
+        right, bottom, _ = to_data @ [width, height, 1]
+        if view.left < right and view.right > -0.5 and view.top < bottom and view.bottom > -0.5:
+            return Picture(for_display(pixels), to_data)
     return None
 
 

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from semst._inputs import find_table, is_spatialdata, read_coordinates
+from semst._inputs import find_table, is_spatialdata
 from semst._keys import CLUSTER, IN_MODULATION, SPATIAL, ModulationKeys
 from semst._problems import Problems, listed
-from semst.pl._colors import as_labels, assign_colors, keep_colors, reading_order
-from semst.pl._domains import domains
+from semst.pl import _draw
+from semst.pl._axes import given_axes, stack_from_left
+from semst.pl._colors import as_labels, assign_colors, check_labels, keep_colors, reading_order
 from semst.pl._palette import PALETTE, oklab
-from semst.pl._slices import numbers_of, slices_of
+from semst.pl._scene import Scene, check_map_options
+from semst.pl._slices import read_scenes, slice_of_colorbar, slices_of
 from semst.semantics._shown import shown
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ _WHERE = "semst.pl.modulation"
 _MAPS = ("factor: size of α", "shift: size of β")
 _RELATIVE = "size relative to the features"
 _BRIGHTEST = 0.99  # quantile at which a map is brightest: a few spots far above the others would darken all
+_ROUNDING = 1e-4  # of a mean of float32
 _ROW = 0.5  # inches for each domain
 _CELL = 0.84  # inches for each gene
 _KEY = 3.2  # inches that the explanation of the genes is wide
@@ -55,7 +58,8 @@ def modulation(
     data
         What :func:`semst.tl.cluster` was run on, with semantics.
     key
-        Its ``key_added``.
+        Its ``key_added``. Domains may have other names by ``cat.rename_categories``, as long as none of their spots is
+        gone.
     n_genes
         Genes named for each domain, at least 1; of 20 that are kept, or of those that have a vector.
     image, size
@@ -96,8 +100,8 @@ def modulation(
     KeyError
         If the domains, their modulation, the coordinates, the slices, an image or a coordinate system is not there.
     ValueError
-        If an option is out of its range, the coordinates are not finite, a spot has no slice, or the domains are not
-        those of the modulation.
+        If an option is out of its range, the coordinates are not finite, a spot has no slice, the domains are not those
+        of the modulation, or ``ax`` holds no Axes or another number of them.
 
     Notes
     -----
@@ -134,52 +138,62 @@ def modulation(
     """
     table = find_table(data, table_key=table_key, where=_WHERE)
     problems = Problems(_WHERE)
-    name = "sdata" if is_spatialdata(data) else "adata"
-    found = _read(table, key, problems, name=name)
+    found = _read(table, key, problems, name="sdata" if is_spatialdata(data) else "adata")
     problems.whole("n_genes", n_genes, least=1)
+    check_map_options(problems, size=size, cmap=cmap)
     slices = {} if batch_key is None else slices_of(table, batch_key, problems)
-    numbers = numbers_of(slices, table.n_obs) if slices else None
-    coordinates = read_coordinates(
-        data, table, problems, spatial_key=spatial_key, coordinate_system=coordinate_system, slices=numbers
-    )
-    axes = None if ax is None else list(np.ravel(np.asarray(ax, dtype=object)))
     n_maps = 2 * max(len(slices), 1)
-    if axes is not None and len(axes) != n_maps + 2:
-        problems.add(f"`ax` must hold {n_maps + 2} Axes, got {len(axes)}.")
-    problems.raise_if_any()
-    assert found is not None  # for the type checker: missing is a problem, raised above
-    assert coordinates is not None
-    if axes is None:
-        places = [coordinates[rows] for rows in slices.values()] or [coordinates]
-        axes = _new_axes(places, len(found.names), n_genes)
-    keys = ModulationKeys(key)
-    maps = domains(
+    axes = given_axes(ax, n_maps + 2, problems, of="panels")
+    scenes = read_scenes(
         data,
-        color=[keys.alpha, keys.beta],
-        title=_MAPS,
+        table,
+        slices,
+        problems,
         image=image,
         size=size,
-        cmap=cmap,
-        table_key=table_key,
+        scale_bar=True,
         spatial_key=spatial_key,
         coordinate_system=coordinate_system,
-        batch_key=batch_key if slices else None,
-        ax=axes[:n_maps],
+        batch_key=batch_key,
     )
-    drawn = np.ravel(np.asarray(maps, dtype=object)).reshape(2, -1)
-    for panels, each in zip(drawn, (keys.alpha, keys.beta), strict=True):
+    problems.raise_if_any()
+    assert found is not None  # for the type checker: missing is a problem, raised above
+    if axes is None:
+        axes = _new_axes(list(scenes.values()), len(found.names), _n_shown(found, n_genes))
+    keys = ModulationKeys(key)
+    for first, each, title in ((0, keys.alpha, _MAPS[0]), (n_maps // 2, keys.beta, _MAPS[1])):
         values = table.obs[each].to_numpy(dtype=np.float64)
-        brightest = max(float(np.nanquantile(values, _BRIGHTEST)), 1e-12)
-        for panel in panels:
-            for circles in panel.collections:
-                if circles.get_gid() == "values":
-                    circles.set_clim(0, brightest)
-                    if circles.colorbar is not None:
-                        circles.colorbar.set_label(_RELATIVE, fontsize="small")
+        _draw_maps(axes[first : first + n_maps // 2], scenes, slices, values, title=title, cmap=cmap)
+    stack_from_left(axes[:n_maps])
     keep_colors(table, key, found.labels, found.assigned)
     _draw_boxes(axes[-2], found)
     _draw_genes(axes[-1], found, n_genes)
     return axes
+
+
+def _draw_maps(
+    axes: Sequence[Axes],
+    scenes: Mapping[str, Scene | None],
+    slices: Mapping[str, NDArray[np.int64]],
+    values: NDArray[np.float64],
+    *,
+    title: str,
+    cmap: str,
+) -> None:
+    """Draw sizes ``(n,)`` in the slices, on one scale from 0 and with one colour bar."""
+    sizes = values[np.isfinite(values)]
+    brightest = max(float(np.quantile(sizes, _BRIGHTEST)), 1e-12) if sizes.size else 1.0
+    explained = slice_of_colorbar(values, slices, in_row=len(axes))
+    for ax, (name, scene) in zip(axes, scenes.items(), strict=True):
+        assert scene is not None  # without a scene there was a problem
+        here = values[slices[name]] if slices else values
+        scene.draw_ground(ax)
+        circles = _draw.draw_values(ax, scene.coordinates, scene.diameter, here, alpha=1.0, cmap=cmap)
+        if circles is not None:
+            circles.set_clim(0, brightest)
+            if name == explained:
+                _draw.add_colorbar(ax, circles).set_label(_RELATIVE, fontsize="small")
+        _draw.frame(ax, scene.view, title=f"{title}, {name}" if name else title)
 
 
 @dataclass(frozen=True)
@@ -211,50 +225,113 @@ def _read(table: AnnData, key: str, problems: Problems, *, name: str) -> _Found 
         )
         return None
     column = table.obs[key]
-    labels = as_labels(column if isinstance(column.dtype, pd.CategoricalDtype) else column.astype(str))
-    assert labels is not None  # for the type checker: text is never numbers
-    told = [str(domain) for domain in stored[IN_MODULATION.domains]]
-    categories = [str(category) for category in labels.categories]
-    if not set(categories) <= set(told) and len(categories) != len(told):
+    if not check_labels(column, key, problems):
+        return None
+    labels = as_labels(column)
+    if labels is None:  # names that were read as numbers
+        labels = as_labels(column.astype(object))
+    assert labels is not None  # for the type checker: objects are never numbers
+    columns = {IN_MODULATION.alpha: keys.alpha, IN_MODULATION.beta: keys.beta}
+    values = {entry: table.obs[each].to_numpy(dtype=np.float64) for entry, each in columns.items()}
+    renamed = isinstance(column.dtype, pd.CategoricalDtype)
+    place = _rows(labels, values, stored, renamed=renamed)
+    names = reading_order(labels)
+    if place is None:
         problems.add(
-            f"obs[{key!r}] has the domains {listed(categories)}, but its modulation is that of {listed(told)}; "
-            f"run `semst.tl.cluster` again, or write other labels under another key."
+            f"obs[{key!r}] has the domains {listed(names)}, but its modulation is that of "
+            f"{listed(stored[IN_MODULATION.domains])}; run `semst.tl.cluster` again, or write other labels under "
+            "another key. Names that `cat.rename_categories` gave are known by the spots of their domains, of which "
+            "none may be gone."
         )
         return None
     assigned = assign_colors(table, {key: labels}, palette=None, match=False)[key]
-    colors = dict(zip(categories, assigned, strict=True))
-    # Domains that were renamed keep their order, as colours do.
-    place = {domain: row for row, domain in enumerate(told if set(categories) <= set(told) else categories)}
-    names = reading_order(labels)
-    values = {each: table.obs[each].to_numpy(dtype=np.float64) for each in (keys.alpha, keys.beta)}
+    colors = dict(zip(labels.categories, assigned, strict=True))
     inside = [np.asarray(labels == domain) for domain in names]
     return _Found(
         labels,
         assigned,
         names,
         [colors[domain] for domain in names],
-        [values[keys.alpha][spots] for spots in inside],
-        [values[keys.beta][spots] for spots in inside],
+        [values[IN_MODULATION.alpha][spots] for spots in inside],
+        [values[IN_MODULATION.beta][spots] for spots in inside],
         [place[domain] for domain in names],
         stored,
     )
 
 
-def _new_axes(places: Sequence[NDArray[np.float64]], n_domains: int, n_genes: int) -> list[Axes]:
+def _rows(
+    labels: pd.Categorical,
+    values: Mapping[str, NDArray[np.float64]],
+    stored: Mapping[str, Any],
+    *,
+    renamed: bool,
+) -> dict[str, int] | None:
+    """Row of what is stored for each domain, by its name or, where names may have been changed, by its place.
+
+    Parameters
+    ----------
+    labels
+        Of all spots.
+    values
+        ``(n,)`` of the spots, by the name under which their means over domains are stored.
+    stored
+        What :func:`semst.tl.cluster` left.
+    renamed
+        Whether the categories have an order of their own, which they keep when they are renamed.
+
+    Returns
+    -------
+    The rows; None where the labels are others. The means over domains tell a name that was given to another domain from
+    a part of the tissue, in which names hold and means do not.
+    """
+    told = {str(domain): row for row, domain in enumerate(stored[IN_MODULATION.domains])}
+    by_name = told if set(reading_order(labels)) <= set(told) else None
+    in_order = {str(domain): row for row, domain in enumerate(labels.categories)}
+    by_place = in_order if renamed and len(in_order) == len(told) else None
+    for rows in (by_name, by_place):
+        if rows is not None and _agree(labels, values, stored, rows):
+            return rows
+    return by_name
+
+
+def _agree(
+    labels: pd.Categorical,
+    values: Mapping[str, NDArray[np.float64]],
+    stored: Mapping[str, Any],
+    rows: Mapping[str, int],
+) -> bool:
+    """Tell whether the means over domains are those that are stored in these rows, if any are."""
+    names = reading_order(labels)
+    inside = [np.asarray(labels == domain) for domain in names]
+    for each in values.keys() & stored.keys():
+        means = [float(values[each][spots].mean()) for spots in inside]
+        told = np.asarray(stored[each])[[rows[domain] for domain in names]]
+        if not np.allclose(means, told, rtol=_ROUNDING, atol=0):
+            return False
+    return True
+
+
+def _n_shown(found: _Found, n_genes: int) -> int:
+    """How many genes each domain is shown with; none where they cannot be told."""
+    genes = found.stored.get(IN_MODULATION.genes)
+    return 0 if genes is None else min(n_genes, np.shape(genes)[1])
+
+
+def _new_axes(scenes: Sequence[Scene | None], n_domains: int, n_genes: int) -> list[Axes]:
     """Two maps, above each other or side by side as the tissue is wide or tall, beside boxes and genes.
 
-    Of several slices, whose ``places`` these are, a row of maps above another.
+    Of several slices a row of maps above another.
     """
     import matplotlib.pyplot as plt
 
-    spans = [np.maximum(np.ptp(each, axis=0), 1e-9) for each in places]
+    spans = [np.maximum(np.ptp(scene.coordinates, axis=0), 1e-9) for scene in scenes if scene is not None]
     across, down = max(spans, key=lambda span: span[0] / span[1])
-    wide = len(places) > 1 or across >= 0.8 * down
+    wide = len(scenes) > 1 or across >= 0.8 * down
     height = max(_ROW * n_domains + 1.6, 6.4 if wide else 4.8)
     tall = (height - 1.2) / 2 if wide else height - 1.0
     width = float(np.clip(tall * across / down, 1.4, 5.5)) + 1.1
     boxes, genes = 2.8, max(_CELL * n_genes, _KEY) + 0.4
-    n_rows, n_columns = (2, len(places)) if wide else (1, 2)
+    n_rows, n_columns = (2, len(scenes)) if wide else (1, 2)
     figure = plt.figure(figsize=(n_columns * width + boxes + genes, height), layout="constrained")
     grid = figure.add_gridspec(n_rows, n_columns + 2, width_ratios=[*[width] * n_columns, boxes, genes])
     maps = [grid[row, column] for row in range(n_rows) for column in range(n_columns)]
@@ -325,7 +402,7 @@ def _draw_genes(ax: Axes, found: _Found, n_genes: int) -> None:
 
     stored = (IN_MODULATION.genes, IN_MODULATION.influence, IN_MODULATION.relative_share)
     genes, influence, share = (np.asarray(found.stored[each]) for each in stored)
-    n_shown = min(n_genes, genes.shape[1])
+    n_shown = _n_shown(found, n_genes)
     strongest = max(float(np.abs(influence[found.rows, :n_shown]).max(initial=0)), 1e-12)
     scales = [LinearSegmentedColormap.from_list("", ["white", color]) for color in (_LESS, _MORE)]
     for place, row in enumerate(found.rows):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import re
 import textwrap
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ from semst._inputs import find_table, is_spatialdata
 from semst._keys import IN_QUERY, QUERY, SPATIAL, QueryKeys
 from semst._problems import Problems, listed
 from semst.pl import _draw
-from semst.pl._scene import Scene, check_map_options, given_axes, new_axes
+from semst.pl._axes import given_axes, new_axes
+from semst.pl._scene import Scene, check_map_options
 from semst.pl._slices import read_scenes, slices_of
 from semst.semantics._shown import shown
 
@@ -100,7 +102,8 @@ def query(
         If a query, its scores, the coordinates, the slices, an image or a coordinate system is not there.
     ValueError
         If an option is out of range, the coordinates are not finite, the table does not match its element, or a spot
-        has no slice; if ``image`` is a mapping and there is no ``batch_key``.
+        has no slice; if ``image`` is a mapping and there is no ``batch_key``; if ``ax`` holds no Axes or another number
+        of them.
 
     Notes
     -----
@@ -127,7 +130,8 @@ def query(
     panels = [(each, name) for each in maps for name in slices or [""]]
     of = "panels, one for each query and slice" if slices else "queries"
     axes = given_axes(ax, len(panels), problems, of=of) if maps else None
-    check_map_options(problems, size=size, cmap=cmap, ncols=ncols)
+    check_map_options(problems, size=size, cmap=cmap)
+    problems.whole("`ncols`", ncols, least=1)
     scenes = read_scenes(
         data,
         table,
@@ -188,6 +192,10 @@ def _read(table: AnnData, names: str | Sequence[str] | None, key: str, problems:
             f"no queries in uns[{keys.uns!r}]; uns has {listed(table.uns)}. "
             f'They are left by `semst.tl.query({name}, "words")`.'
         )
+        return []
+    given: object = names
+    if not isinstance(given, str | Iterable | None):
+        problems.add(f"`names` must be a query, several or None for all, got {given!r}; there is {listed(stored)}.")
         return []
     asked = sorted(stored, key=lambda each: int(stored[each].get(IN_QUERY.order, 0)))  # files are sorted by name
     wanted = asked if names is None else [names] if isinstance(names, str) else list(names)

@@ -1,28 +1,24 @@
-"""What all maps of one tissue share: places, sizes, the image beneath, the unit, and panels of the right shape."""
+"""What all maps of one tissue share: places, sizes, the image beneath, and the unit."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from semst._inputs import is_spatialdata, read_coordinates
 from semst._keys import SPATIAL
-from semst._problems import Problems, is_between, listed
+from semst._problems import Problems, is_between, listed, meant
 from semst.pl import _draw
 from semst.pl._image import Picture, View, images_in_system, picture_of_library, picture_of_spatialdata
-from semst.pl._spots import library_of, microns_per_unit, spot_diameter
+from semst.pl._spots import library_of, microns_per_unit, scale_of_elements, spot_diameter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from anndata import AnnData
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
     from spatialdata import SpatialData
-
-_GAP = 0.1  # inches between panels
 
 
 @dataclass(frozen=True)
@@ -55,12 +51,36 @@ def read_scene(
     problems: Problems,
     *,
     image: bool | str | None,
+    required: bool,
+    of: str,
     size: float | None,
     scale_bar: bool | float,
     spatial_key: str,
     coordinate_system: str | None,
 ) -> Scene | None:
-    """Places, sizes, image and unit; None where ``problems`` says why not."""
+    """Read places, sizes, image and unit.
+
+    Parameters
+    ----------
+    data, table
+        What the user handed in, and the rows of its table that are drawn.
+    problems
+        Collects: no spots, what is wrong with their coordinates, no such image, none where one is ``required``.
+    image
+        Name of the image; False where there is to be none.
+    required
+        Whether it is a problem where no image lies under the spots.
+    of
+        What is drawn, for the message: ``""``, or ``" of slice 'A'"``.
+    size, scale_bar
+        As the user gave them.
+    spatial_key, coordinate_system
+        Where to read places and images.
+
+    Returns
+    -------
+    The scene, without an image where there is none; None where ``problems`` says why there are no places.
+    """
     if table.n_obs == 0:
         problems.add("the table has no spots.")
         return None
@@ -68,89 +88,50 @@ def read_scene(
     if coordinates is None or not np.isfinite(coordinates).all():
         return None
     system = _coordinate_system(data, table, coordinate_system, where=problems.where)
-    library = None if system is not None else library_of(table, spatial_key, problems, image=image)
+    library = {} if system is not None else library_of(table, spatial_key, problems, image=image)
     diameter: float | NDArray[np.float64]
     if size is None or not is_between(size, 0, np.inf):  # the latter is a problem that is told elsewhere
-        diameter = spot_diameter(data, table, coordinates, library=library, coordinate_system=system)
+        diameter = spot_diameter(data, table, coordinates, library=library or {}, coordinate_system=system)
     else:
         diameter = size
     view = _view(coordinates, float(np.max(diameter)))
-    if image is False:
-        picture = None
-    elif system is None:
-        picture = None if library is None else picture_of_library(library)
-    else:
-        picture = _picture(data, system, view, problems, image=image)
-    if picture is None and image is True:
-        problems.missing(f"no tissue image lies under the spots, in uns[{spatial_key!r}] or in the SpatialData.")
-    unit = microns_per_unit(table, coordinates) if scale_bar is True else None
-    if is_between(scale_bar, 0, np.inf):
+    names = [] if system is None else _image_names(data, system, problems, image=image)
+    picture = None
+    if library is not None and names is not None:  # else it was told why there is no image
+        if image is not False and system is None:
+            picture = picture_of_library(library, view)
+        elif image is not False:
+            picture = picture_of_spatialdata(data, names, str(system), view)
+        if picture is None and required:
+            problems.missing(_no_picture(of, spatial_key, image=image))
+    unit = None
+    if scale_bar is True:
+        unit = microns_per_unit(table, coordinates, scale=scale_of_elements(data, table, system))
+    elif is_between(scale_bar, 0, np.inf):
         unit = float(scale_bar)
     return Scene(coordinates, diameter, view, picture, unit)
 
 
-def check_map_options(problems: Problems, *, size: float | None, cmap: str, ncols: int) -> None:
+def _no_picture(of: str, spatial_key: str, *, image: bool | str | None) -> str:
+    if isinstance(image, str):
+        return f"no pixels of the image {image!r} lie under the spots{of}; name another, or pass `image=False`."
+    whose = f"{of} lies under its spots" if of else " lies under the spots"
+    return (
+        f"no tissue image{whose}, in uns[{spatial_key!r}] or in the SpatialData; leave `image` out, and one is drawn "
+        "where there is one."
+    )
+
+
+def check_map_options(problems: Problems, *, size: float | None, cmap: str) -> None:
     """Note options of a map that are out of range."""
     import matplotlib as mpl
 
-    if size is not None and (size == 0 or not is_between(size, 0, np.inf)):
+    if size is not None and (not is_between(size, 0, np.inf) or size == 0):
         problems.add(f"`size` must be above 0, got {size}.")
-    if cmap not in mpl.colormaps:
-        problems.add(f"`cmap` must be the name of a matplotlib colour map, got {cmap!r}.")
-    if ncols < 1:
-        problems.add(f"`ncols` must be at least 1, got {ncols}.")
-
-
-def given_axes(ax: Axes | Sequence[Axes] | None, n: int, problems: Problems, *, of: str) -> list[Axes] | None:
-    """Read the Axes that the user gave for ``n`` panels; None where there are none. ``of`` says what panels are of."""
-    if ax is None:
-        return None
-    axes = list(np.ravel(np.asarray(ax, dtype=object)))
-    if len(axes) != n:
-        problems.add(f"`ax` has {len(axes)} Axes for {n} {of}; give as many, or leave it out.")
-    return axes
-
-
-def new_axes(
-    n: int, *, ncols: int, size: tuple[float, float], beside: float, above: float, blocks: int = 1
-) -> list[Axes]:
-    """Make a figure that panels and what explains them fill.
-
-    Parameters
-    ----------
-    n
-        Panels of a block, at least 1.
-    ncols
-        Of them in a row, at most.
-    size
-        Width and height of each, in inches.
-    beside, above
-        Inches for the legend of each panel, and for its title and scale bar.
-    blocks
-        Each begins a row of its own.
-
-    Returns
-    -------
-    The Axes, block by block.
-    """
-    import matplotlib.pyplot as plt
-
-    ncols = min(ncols, n)
-    nrows = -(-n // ncols)
-    width, height = size
-    figure, grid = plt.subplots(
-        blocks * nrows,
-        ncols,
-        figsize=(ncols * (width + beside + _GAP), blocks * nrows * (height + above)),
-        layout="compressed",
-        squeeze=False,
-    )
-    axes: list[Any] = []
-    for block in grid.reshape(blocks, nrows * ncols):
-        axes += list(block[:n])
-        for unused in block[n:]:
-            figure.delaxes(unused)
-    return axes
+    if not isinstance(cmap, str) or cmap not in mpl.colormaps:
+        near = meant(cmap, mpl.colormaps) if isinstance(cmap, str) else ""
+        way_out = near or "one of your own gets a name by `matplotlib.colormaps.register`."
+        problems.add(f"`cmap` must be the name of a matplotlib colour map, got {cmap!r}; {way_out}")
 
 
 def _coordinate_system(
@@ -165,16 +146,15 @@ def _coordinate_system(
     return pick_coordinate_system(data, table, Problems(where), coordinate_system=coordinate_system)
 
 
-def _picture(
-    data: SpatialData, system: str, view: View, problems: Problems, *, image: bool | str | None
-) -> Picture | None:
+def _image_names(data: SpatialData, system: str, problems: Problems, *, image: bool | str | None) -> list[str] | None:
+    """Images to choose from; None where the one that was named is not there."""
     names = images_in_system(data, system)
-    if isinstance(image, str):
-        if image not in names:
-            problems.missing(f"no image {image!r} in the coordinate system {system!r}; there is {listed(names)}.")
-            return None
-        names = [image]
-    return picture_of_spatialdata(data, names, system, view)
+    if not isinstance(image, str):
+        return names
+    if image not in names:
+        problems.missing(f"no image {image!r} in the coordinate system {system!r}; there is {listed(names)}.")
+        return None
+    return [image]
 
 
 def _view(coordinates: NDArray[np.float64], diameter: float) -> View:

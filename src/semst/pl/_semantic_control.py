@@ -8,6 +8,7 @@ import numpy as np
 from semst._inputs import find_table, is_spatialdata
 from semst._keys import CONTROL, IN_CONTROL
 from semst._problems import Problems, listed
+from semst.pl._axes import given_axes
 from semst.pl._palette import PALETTE
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def semantic_control(
     KeyError
         If there is no semantic control under the key.
     ValueError
-        If the stored table lacks columns, or ``ax`` holds another number of Axes.
+        If the stored table lacks columns, or ``ax`` holds no Axes or another number of them.
 
     Examples
     --------
@@ -90,14 +91,13 @@ def semantic_control(
     table = find_table(data, table_key=table_key, where=_WHERE)
     problems = Problems(_WHERE)
     stored = _read(table, key, problems, name="sdata" if is_spatialdata(data) else "adata")
+    measures = [measure for measure in _PANELS if stored and measure in stored[IN_CONTROL.runs]]
+    axes = given_axes(ax, len(measures), problems, of=f"measures ({listed(measures)})") if stored else None
     problems.raise_if_any()
     runs: pd.DataFrame = stored[IN_CONTROL.runs]
-    measures = [measure for measure in _PANELS if measure in runs]
     words = str(stored[IN_CONTROL.verdict])
-    axes = _new_axes(len(measures), words) if ax is None else list(ax)
-    if len(axes) != len(measures):
-        problems.add(f"ax must hold {len(measures)} Axes, one for each of {listed(measures)}; got {len(axes)}.")
-    problems.raise_if_any()
+    if axes is None:
+        axes = _new_axes(len(measures), words)
     for panel, measure in zip(axes, measures, strict=True):
         _draw(panel, runs.pivot_table(index="arm", columns="seed", values=measure, observed=True), measure)
     if ax is not None:

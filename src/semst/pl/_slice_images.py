@@ -6,10 +6,11 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from semst._problems import Problems, listed
 from semst.pl._image import Picture, View, images_in_system, images_of_view, picture_of_spatialdata
+from semst.pl._spots import libraries_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -25,10 +26,20 @@ Images = Image | Mapping[str, Image]
 _ONE_PLACE = 0.1  # of the smaller of two views: what lies beside each other on one slide does not overlap more
 
 
+def is_required(image: Image) -> bool:
+    """Tell whether it is a problem where there is no such image: it was named, or asked for by True."""
+    return image is True or isinstance(image, str)
+
+
 def images_by_slice(image: Images, slices: Iterable[str], problems: Problems) -> dict[str, Image]:
-    """What the user asked for beneath each slice; ``problems`` collects names that are no slices."""
+    """What the user asked for beneath each slice; ``problems`` collects names that are no slices, and other values."""
     if not isinstance(image, Mapping):
         return dict.fromkeys(slices, image)
+    asked: Mapping[str, object] = image
+    wrong = {name: each for name, each in asked.items() if not isinstance(each, bool | str | None)}
+    if wrong:
+        told = ", ".join(f"{each!r} for {name!r}" for name, each in wrong.items())
+        problems.add(f"`image` must give each slice True, False, a name or None, got {told}.")
     names = list(slices)
     named = {str(name): each for name, each in image.items()}  # slices may be numbers in obs
     unknown = [name for name in named if name not in names]
@@ -39,8 +50,8 @@ def images_by_slice(image: Images, slices: Iterable[str], problems: Problems) ->
 
 def library_of_slice(
     table: AnnData, spatial_key: str, name: str, image: Image, *, slices: Collection[str], one_place: bool
-) -> Image:
-    """Say which picture lies beneath a slice: the one that bears its name, or the only one of a common slide.
+) -> str | bool:
+    """Say which library lies beneath a slice: the one that bears its name, or the only one of a common slide.
 
     Parameters
     ----------
@@ -56,13 +67,18 @@ def library_of_slice(
         Names of all slices.
     one_place
         Whether slices lie over each other: they are not on one slide then.
+
+    Returns
+    -------
+    Name of the library; False where there is none, also where an image is required.
     """
-    stored: Any = table.uns.get(spatial_key)
-    libraries = {str(key) for key in stored} if hasattr(stored, "items") else set()
-    if isinstance(image, str) or image is False or not libraries:
+    libraries = libraries_of(table, spatial_key)
+    if isinstance(image, str) or image is False:
         return image
-    common = len(libraries) == 1 and not libraries & set(slices) and not (one_place and len(slices) > 1)
-    return name if name in libraries else image if common else image or False
+    if name in libraries:
+        return name
+    common = len(libraries) == 1 and not libraries.keys() & set(slices) and not (one_place and len(slices) > 1)
+    return next(iter(libraries)) if common else False
 
 
 def parts_of(*names: str) -> set[str]:
@@ -146,7 +162,10 @@ class OwnImages:
                 return None
         picture = picture_of_spatialdata(self.data, images, system, view)
         if picture is None and required:
-            problems.missing(f"no tissue image of slice {name!r} lies under its spots in the SpatialData.")
+            problems.missing(
+                f"no tissue image of slice {name!r} lies under its spots in the SpatialData; leave `image` out, and "
+                "one is drawn where there is one."
+            )
         return picture
 
     def _shares_its_place(self, name: str) -> bool:

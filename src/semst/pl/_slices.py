@@ -14,15 +14,13 @@ from semst._inputs import is_spatialdata, read_coordinates
 from semst._joined import overlap, warn_of_joined_slices
 from semst._keys import SPATIAL
 from semst._problems import Problems
-from semst.pl._colors import as_labels, reading_order
-from semst.pl._palette import UNLABELLED
+from semst.pl._colors import as_labels, check_labels, reading_order
 from semst.pl._scene import Scene, read_scene
-from semst.pl._slice_images import Image, Images, OwnImages, images_by_slice, library_of_slice, parts_of
+from semst.pl._slice_images import Image, Images, OwnImages, images_by_slice, is_required, library_of_slice, parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import pandas as pd
     from anndata import AnnData
     from numpy.typing import NDArray
     from spatialdata import SpatialData
@@ -38,28 +36,20 @@ def slices_of(table: AnnData, batch_key: str, problems: Problems) -> dict[str, N
     batch_key
         Key of ``obs``: categories, text, booleans or whole numbers.
     problems
-        Collects: no such key, spots without a slice, fractions.
+        Collects: no such key, spots without a slice, fractions, categories that read alike.
 
     Returns
     -------
     In natural order of names, or the user's own where the categories are ordered; empty where ``problems`` says why.
     """
     column = slice_column(table, batch_key, problems)
-    if column is None:
+    if column is None or not check_labels(column, batch_key, problems):
         return {}
     labels = as_labels(column)
     if labels is None:  # numbers are names here
         labels = as_labels(column.astype(str))
     assert labels is not None  # for the type checker: text is always read as labels
     return {name: np.flatnonzero(np.asarray(labels == name)) for name in reading_order(labels)}
-
-
-def numbers_of(slices: Mapping[str, NDArray[np.int64]], n_spots: int) -> NDArray[np.int64]:
-    """Number of each spot's slice, ``(n_spots,)``, in the order of their names."""
-    numbers = np.empty(n_spots, dtype=np.int64)
-    for number, rows in enumerate(slices.values()):
-        numbers[rows] = number
-    return numbers
 
 
 def read_scenes(
@@ -94,7 +84,13 @@ def read_scenes(
         one_place = places is not None and overlap(places, table.obs[batch_key])
         beneath = partial(library_of_slice, table, spatial_key, slices=slices, one_place=one_place)
         return {
-            name: read(table=table[rows], image=beneath(name, wanted[name]), coordinate_system=coordinate_system)
+            name: read(
+                table=table[rows],
+                image=beneath(name, wanted[name]),
+                required=is_required(wanted[name]),
+                of=f" of slice {name!r}",
+                coordinate_system=coordinate_system,
+            )
             for name, rows in slices.items()
         }
     if isinstance(image, Mapping):
@@ -103,7 +99,7 @@ def read_scenes(
                 "`image` is a mapping from slice to image; say which slice a spot belongs to with `batch_key`."
             )
         image = False
-    scene = read(table=table, image=image, coordinate_system=coordinate_system)
+    scene = read(table=table, image=image, required=is_required(image), of="", coordinate_system=coordinate_system)
     if scene is not None and batch_key is None:
         warn_of_joined_slices(table, scene.coordinates, where="pl")
     return {"": scene}
@@ -129,8 +125,14 @@ def _scenes_of_regions(
     placed: dict[str, Scene] = {}
     for (name, rows), system in zip(slices.items(), systems, strict=True):
         # Which image is its own, is only known when all slices have their places.
-        its = wanted[name]
-        scene = read(table=table[rows], image=its if isinstance(its, str) else False, coordinate_system=system)
+        its = wanted[name] if isinstance(wanted[name], str) else False
+        scene = read(
+            table=table[rows],
+            image=its,
+            required=is_required(its),
+            of=f" of slice {name!r}",
+            coordinate_system=system,
+        )
         if scene is not None:
             placed[name] = scene
     choosing = OwnImages(
@@ -147,8 +149,18 @@ def _scenes_of_regions(
     }
 
 
-def legend_of(labels: pd.Categorical, colors: list[str]) -> dict[str, str]:
-    """Colours by name in the order of the legend: of all slices, also where one lacks a category."""
-    color_of = {str(name): color for name, color in zip(labels.categories, colors, strict=True)}
-    shown = {name: color_of[name] for name in reading_order(labels)}
-    return shown | ({"unlabelled": UNLABELLED} if (np.asarray(labels.codes) < 0).any() else {})
+def slice_of_colorbar(values: NDArray[np.float64], slices: Mapping[str, NDArray[np.int64]], *, in_row: int) -> str:
+    """Name of the slice whose panel has the colour bar: the last of the first row that has a number, if any has.
+
+    Parameters
+    ----------
+    values
+        ``(n_spots,)``, not finite where there is no number.
+    slices
+        Rows of each slice; without any all spots are one, ``""``.
+    in_row
+        How many panels are in a row, at least 1.
+    """
+    names = list(slices) or [""]
+    told = [name for name in names if np.isfinite(values[slices.get(name, slice(None))]).any()]
+    return ([name for name in names[:in_row] if name in told] or told or names)[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ VISIUM_PITCH = 100.0  # micrometres between the centres of neighbouring spots
 VISIUM_SPOT = 55.0  # micrometres across a spot
 # Above this many spots a vector graphic is slow to open, and its circles are smaller than a dot of the printer.
 RASTERIZE_ABOVE = 20_000
+_ALIKE = 0.05  # of a length, within which others are taken for the same
 MICROMETRES = ("um", "µm", "μm", "micron", "microns", "micrometer", "micrometers", "micrometre", "micrometres")
 
 
@@ -50,7 +52,7 @@ def visium_pitch(table: AnnData, coordinates: NDArray[np.float64]) -> float | No
     col, row = steps[:2]
     sides = np.linalg.norm([2 * col, col + row, col - row], axis=1)
     pitch = float(sides.mean())
-    return pitch if np.ptp(sides) < 0.05 * pitch and off < 0.5 * pitch else None
+    return pitch if np.ptp(sides) < _ALIKE * pitch and off < 0.5 * pitch else None
 
 
 def tiling_diameter(coordinates: NDArray[np.float64]) -> float:
@@ -76,6 +78,13 @@ def tiling_diameter(coordinates: NDArray[np.float64]) -> float:
     return float(cover * np.median(distances[:, 1:].mean(axis=1)))
 
 
+def libraries_of(table: AnnData, spatial_key: str) -> dict[str, Any]:
+    """All libraries in ``uns[spatial_key]`` by name; what else is there is none."""
+    stored: Any = table.uns.get(spatial_key)
+    found = dict(stored) if isinstance(stored, Mapping) else {}
+    return {str(name): library for name, library in found.items() if isinstance(library, Mapping)}
+
+
 def library_of(
     table: AnnData, spatial_key: str, problems: Problems, *, image: bool | str | None
 ) -> dict[str, Any] | None:
@@ -91,20 +100,29 @@ def library_of(
         Name of the library, where there are several; False where no image is wanted.
     problems
         Collects: no such library, several and none named.
+
+    Returns
+    -------
+    The library, empty where there is none; None where ``problems`` says why not.
     """
-    stored: Any = table.uns.get(spatial_key)
-    found = dict(stored) if hasattr(stored, "items") else {}
-    libraries: dict[str, Any] = {str(name): library for name, library in found.items() if hasattr(library, "items")}
-    if isinstance(image, str) and image not in libraries:
-        problems.missing(f"no image {image!r} in uns[{spatial_key!r}]; there is {listed(libraries)}.")
-    elif not isinstance(image, str) and len(libraries) > 1 and image is not False:
+    libraries = libraries_of(table, spatial_key)
+    if isinstance(image, str):
+        if image not in libraries:
+            problems.missing(f"no image {image!r} in uns[{spatial_key!r}]; there is {listed(libraries)}.")
+        return libraries.get(image)
+    if len(libraries) > 1 and image is not False:
         problems.missing(
             f"uns[{spatial_key!r}] has several libraries ({listed(libraries)}). If the spots are those of "
             "several slices, say which with `batch_key`; else name their library with `image`, or pass `image=False`."
         )
-    only = next(iter(libraries)) if len(libraries) == 1 else None
-    library: dict[str, Any] | None = libraries.get(image if isinstance(image, str) else str(only))
-    return library
+        return None
+    return next(iter(libraries.values())) if len(libraries) == 1 else {}
+
+
+def entries(library: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """What a library holds under a name; nothing where it is left out or None."""
+    stored = library.get(name)
+    return stored if isinstance(stored, Mapping) else {}
 
 
 def spot_diameter(
@@ -112,7 +130,7 @@ def spot_diameter(
     table: AnnData,
     coordinates: NDArray[np.float64],
     *,
-    library: dict[str, Any] | None,
+    library: Mapping[str, Any],
     coordinate_system: str | None,
 ) -> float | NDArray[np.float64]:
     """True diameter of the spots where the data tell it, else one at which they tile well.
@@ -124,20 +142,52 @@ def spot_diameter(
     radii = _circle_radii(data, table, coordinate_system)
     if radii is not None:
         return 2 * radii
-    if library is not None:
-        told = library.get(IN_LIBRARY.factors, {}).get(IN_LIBRARY.diameter)
-        if told is not None and np.isfinite(float(told)) and float(told) > 0:
-            return float(told)
+    told = entries(library, IN_LIBRARY.factors).get(IN_LIBRARY.diameter)
+    if told is not None and np.isfinite(float(told)) and float(told) > 0:
+        return float(told)
     pitch = visium_pitch(table, coordinates)
     return tiling_diameter(coordinates) if pitch is None else pitch * VISIUM_SPOT / VISIUM_PITCH
 
 
-def microns_per_unit(table: AnnData, coordinates: NDArray[np.float64]) -> float | None:
-    """How many micrometres one unit of the coordinates is, or None where the data do not tell."""
-    if str(table.uns.get(SPATIAL.unit, "")).lower() in MICROMETRES:
-        return 1.0
+def microns_per_unit(table: AnnData, coordinates: NDArray[np.float64], *, scale: float | None = 1.0) -> float | None:
+    """How many micrometres one unit of the coordinates is, or None where the data do not tell.
+
+    Parameters
+    ----------
+    table
+        Its ``uns["spatial_unit"]`` is the unit that the data were measured in.
+    coordinates
+        ``(n_spots, 2)`` as they are drawn.
+    scale
+        How many of their units that unit is; None where it is no one number.
+    """
+    if scale is not None and str(table.uns.get(SPATIAL.unit, "")).lower() in MICROMETRES:
+        return 1.0 / scale
     pitch = visium_pitch(table, coordinates)
     return None if pitch is None else VISIUM_PITCH / pitch
+
+
+def scale_of_elements(data: AnnData | SpatialData, table: AnnData, coordinate_system: str | None) -> float | None:
+    """How many units of the coordinate system one unit of the annotated elements is.
+
+    Returns
+    -------
+    The number; 1 where there is no coordinate system, None where elements or directions differ.
+    """
+    if coordinate_system is None:
+        return 1.0
+    from semst._spatialdata import annotated_regions
+
+    sides = np.concatenate([_sides(data[region], coordinate_system) for region in annotated_regions(table)])
+    return float(sides.mean()) if sides.min() > 0 and np.ptp(sides) < _ALIKE * sides.mean() else None
+
+
+def _sides(element: Any, coordinate_system: str) -> NDArray[np.float64]:  # noqa: ANN401 (any element)
+    """How long a unit of an element is in a coordinate system: ``(2,)``, where it is longest and where shortest."""
+    from spatialdata.transformations import get_transformation
+
+    matrix = get_transformation(element, coordinate_system).to_affine_matrix(("x", "y"), ("x", "y"))
+    return np.asarray(np.linalg.svd(matrix[:2, :2], compute_uv=False), dtype=np.float64)
 
 
 def _circle_radii(
@@ -146,8 +196,6 @@ def _circle_radii(
     """Radii of the annotated circles in the coordinate system; None unless all observations are circles."""
     if coordinate_system is None:
         return None
-    from spatialdata.transformations import get_transformation
-
     from semst._spatialdata import annotated_regions
 
     attributes = table.uns[SPATIAL.attributes]
@@ -157,8 +205,7 @@ def _circle_radii(
         element: Any = data[region]
         if not hasattr(element, "columns") or "radius" not in element.columns:
             return None
-        matrix = get_transformation(element, coordinate_system).to_affine_matrix(("x", "y"), ("x", "y"))
-        scale = np.sqrt(abs(np.linalg.det(matrix[:2, :2])))
+        scale = np.sqrt(np.prod(_sides(element, coordinate_system)))
         rows = np.flatnonzero(region_of == region)
         names = pd.Index(table.obs[attributes["instance_key"]].to_numpy()[rows])
         radii[rows] = scale * element["radius"].reindex(names).to_numpy(dtype=np.float64)

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from semst._inputs import find_table, is_spatialdata
 from semst._keys import CLUSTER, IN_CLUSTER, ClusterKeys
 from semst._problems import Problems, listed
+from semst.pl._axes import given_axes, new_panel
 from semst.pl._palette import PALETTE
 
 if TYPE_CHECKING:
@@ -48,9 +50,10 @@ def stability(
     TypeError
         If ``data`` is neither AnnData nor SpatialData.
     KeyError
-        If there is no stability under the key.
+        If there is no stability under the key, or a part of it is missing.
     ValueError
-        If numbers and values of the curve do not match, or the number that was taken is not among them.
+        If numbers and values of the curve do not match, the number that was taken is not among them, or ``ax`` is no
+        Axes.
 
     Examples
     --------
@@ -65,30 +68,12 @@ def stability(
     """
     table = find_table(data, table_key=table_key, where=_WHERE)
     problems = Problems(_WHERE)
-    uns = ClusterKeys(key).uns
-    stored = table.uns.get(uns)
-    if not hasattr(stored, "get") or IN_CLUSTER.stability not in stored:
-        name = "sdata" if is_spatialdata(data) else "adata"
-        problems.missing(
-            f"no stability in uns[{uns!r}]; uns has {listed(table.uns)}. "
-            f"It is left by `semst.tl.cluster({name}, n_clusters=None)`."
-        )
+    curve = _read_curve(table, ClusterKeys(key).uns, problems, name="sdata" if is_spatialdata(data) else "adata")
+    axes = given_axes(ax, 1, problems, of="picture")
     problems.raise_if_any()
-    assert stored is not None  # for the type checker: missing is a problem, raised above
-    curve = stored[IN_CLUSTER.stability]
-    numbers = np.asarray(curve[IN_CLUSTER.n_clusters])
-    values = np.asarray(curve[IN_CLUSTER.values], dtype=np.float64)
-    chosen = int(stored[IN_CLUSTER.n_clusters])
-    if values.ndim != 2 or len(values) != len(numbers) or chosen not in numbers:
-        problems.add(
-            f"the curve in uns[{uns!r}][{IN_CLUSTER.stability!r}] needs a row of values for each of its numbers and "
-            f"{chosen} among them; got {values.shape} values for {numbers.tolist()}. Run `semst.tl.cluster` again."
-        )
-    problems.raise_if_any()
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        _, ax = plt.subplots(figsize=(5.5, 3.5), layout="constrained")
+    assert curve is not None  # for the type checker: missing is a problem, raised above
+    numbers, values, chosen = curve
+    ax = new_panel() if axes is None else axes[0]
     mean = values.mean(axis=1)
     ax.plot(numbers, mean, color=PALETTE[0], linewidth=2)
     for split in values.T:
@@ -110,6 +95,37 @@ def stability(
     ax.margins(y=0.15)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
+
+
+def _read_curve(
+    table: AnnData, uns: str, problems: Problems, *, name: str
+) -> tuple[NDArray[np.int64], NDArray[np.float64], int] | None:
+    """Numbers of domains that were tried ``(m,)``, their values ``(m, splits)``, and the number that was taken."""
+    stored: Any = table.uns.get(uns)
+    if not isinstance(stored, Mapping) or not isinstance(stored.get(IN_CLUSTER.stability), Mapping):
+        problems.missing(
+            f"no stability in uns[{uns!r}]; uns has {listed(table.uns)}. "
+            f"It is left by `semst.tl.cluster({name}, n_clusters=None)`."
+        )
+        return None
+    curve = stored[IN_CLUSTER.stability]
+    inside = f"uns[{uns!r}][{IN_CLUSTER.stability!r}]"
+    lacking = [f"{inside}[{each!r}]" for each in (IN_CLUSTER.n_clusters, IN_CLUSTER.values) if each not in curve]
+    if IN_CLUSTER.n_clusters not in stored:
+        lacking.insert(0, f"uns[{uns!r}][{IN_CLUSTER.n_clusters!r}]")
+    if lacking:
+        problems.missing(f"no {' and no '.join(lacking)}; run `semst.tl.cluster({name}, n_clusters=None)` again.")
+        return None
+    numbers = np.asarray(curve[IN_CLUSTER.n_clusters])
+    values = np.asarray(curve[IN_CLUSTER.values], dtype=np.float64)
+    chosen = int(stored[IN_CLUSTER.n_clusters])
+    if values.ndim != 2 or numbers.shape != values.shape[:1] or chosen not in numbers:
+        problems.add(
+            f"the curve in {inside} needs a row of values for each of its numbers and {chosen} among them; got "
+            f"{values.shape} values for {numbers.tolist()}. Run `semst.tl.cluster` again."
+        )
+        return None
+    return numbers, values, chosen
 
 
 def _near_ties(values: NDArray[np.float64], chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -8,6 +8,7 @@ import numpy as np
 from semst._inputs import find_table, is_spatialdata
 from semst._keys import CLUSTER, IN_CLUSTER, ClusterKeys
 from semst._problems import Problems, listed
+from semst.pl._axes import given_axes, new_panel
 from semst.pl._palette import PALETTE
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 _WHERE = "semst.pl.training"
 _TOTAL = "total"
-_EPOCH = "epoch"
 _NARROW = 6.0  # a span within which 1, 2 and 5 give too few ticks, and even steps look even enough
 _DARK = tuple(PALETTE[index] for index in (0, 4, 6, 2, 5))  # dark enough for small type on white
 
@@ -52,7 +52,7 @@ def training(
     KeyError
         If there is no history under the key.
     ValueError
-        If the terms of the history differ in length or hold no epoch.
+        If the terms of the history differ in length or hold no epoch, or ``ax`` is no Axes.
 
     Notes
     -----
@@ -75,12 +75,10 @@ def training(
     table = find_table(data, table_key=table_key, where=_WHERE)
     problems = Problems(_WHERE)
     terms = _read_history(table, ClusterKeys(key).uns, problems, name="sdata" if is_spatialdata(data) else "adata")
+    axes = given_axes(ax, 1, problems, of="picture")
     problems.raise_if_any()
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        _, ax = plt.subplots(figsize=(5.5, 3.5), layout="constrained")
-    epochs = terms.pop(_EPOCH, np.arange(1, len(terms[_TOTAL]) + 1))
+    ax = new_panel() if axes is None else axes[0]
+    epochs = np.arange(1, len(terms[_TOTAL]) + 1)
     relative = all((values > 0).all() for values in terms.values())
     lines = {name: values / values[0] if relative else values - values[0] for name, values in terms.items()}
     marker = "o" if len(epochs) == 1 else ""  # a line through one point is not seen
