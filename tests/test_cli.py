@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import get_args
 
 import anndata
@@ -60,6 +62,17 @@ def no_work(monkeypatch):
 
     monkeypatch.setattr(semst.tl, "cluster", work)
     monkeypatch.setattr(semst.pp, "gene_semantics", work)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Let domains be found without work: bands of the tissue, two of them."""
+
+    def bands(data, *, key_added="semst", **_):
+        data.obs[key_added] = pd.Categorical(np.where(np.arange(data.n_obs) < 60, "1", "2"))
+        data.obs[f"{key_added}_confidence"] = np.ones(data.n_obs, dtype=np.float32)
+
+    monkeypatch.setattr(semst.tl, "cluster", bands)
 
 
 def names_in(folder):
@@ -156,6 +169,31 @@ def test_own_vectors_are_used(h5ad, tissue, tmp_path):
     assert anndata.read_h5ad(tmp_path / "out.h5ad").obsm["gene_semantics"].shape == (120, 60)
 
 
+def test_a_reference_that_the_domains_replace_is_compared_as_it_was(tissue, tmp_path, capfd, monkeypatch, quick):
+    from semst.cli import _cluster
+
+    semst.tl.cluster(tissue)
+    earlier = pd.Categorical(np.where(np.arange(120) % 2, "1", "2"))
+    tissue.obs["semst"] = earlier
+    tissue.write_h5ad(tmp_path / "in.h5ad")
+    drawn = {}
+
+    def draw(data, path, keys, **_):
+        drawn.update({key: list(data.obs[key]) for key in keys})
+        path.write_bytes(b"")
+
+    monkeypatch.setattr(_cluster, "draw", draw)
+    arguments = [tmp_path / "in.h5ad", tmp_path / "out.h5ad", "--reference", "semst", "--plot", tmp_path / "out.png"]
+    assert run("cluster", *arguments) == 0
+    found = anndata.read_h5ad(tmp_path / "out.h5ad").obs
+    ari = semst.metrics.agreement(earlier, found["semst"])["ari"]
+    assert ari < 0.1
+    assert f"agreement with semst: ARI {ari:.2f}" in capfd.readouterr().out
+    assert drawn["earlier semst"] == list(earlier)
+    assert drawn["semst"] == list(found["semst"])
+    assert "earlier semst" not in found
+
+
 # What is refused, before any work and in one line
 
 
@@ -238,6 +276,24 @@ class TestRefusals:
         refused(capfd, "cluster", *arguments, match=r"no obs\['layers'\].*'ground_truth'")
         assert names_in(tmp_path) == ["in.h5ad"]
 
+    @pytest.mark.parametrize(
+        ("column", "match"),
+        [
+            (np.full(120, np.nan), "at least two labels, .* it has 0 in 0 spots"),
+            (pd.Categorical([None] * 120, categories=["a", "b"]), "at least two labels, .* it has 0 in 0 spots"),
+            (pd.Categorical(["a"] * 120, categories=["a", "b"]), "at least two labels, .* it has 1 in 120 spots"),
+            ([f"spot {number}" for number in range(120)], "not one for each spot; it has 120 in 120 spots"),
+            (np.linspace(0, 1, 120), "holds measured numbers; name a column of labels"),
+        ],
+        ids=["nothing", "unused", "one", "names", "measured"],
+    )
+    def test_a_reference_that_holds_no_labels(self, tissue, tmp_path, capfd, column, match):
+        tissue.obs["mine"] = column
+        tissue.write_h5ad(tmp_path / "in.h5ad")
+        arguments = [tmp_path / "in.h5ad", tmp_path / "out.h5ad", "-k", 3, "--reference", "mine"]
+        refused(capfd, "cluster", *arguments, match=match)
+        assert names_in(tmp_path) == ["in.h5ad"]
+
     def test_a_demo_over_an_earlier_one(self, tmp_path, capfd):
         (tmp_path / "domains.h5ad").write_text("precious")
         refused(capfd, "demo", "--out", tmp_path, match="exists already")
@@ -293,6 +349,87 @@ def test_a_picture_that_fails_leaves_no_table_behind(h5ad, tmp_path, monkeypatch
         run(*arguments, "--debug")
 
 
+@pytest.mark.usefixtures("quick")
+def test_a_comparison_that_fails_leaves_the_results(h5ad, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(semst.metrics, "agreement", fail)
+    assert run("cluster", h5ad, tmp_path / "out.h5ad", "--reference", "ground_truth") == 1
+    assert names_in(tmp_path) == ["in.h5ad", "out.h5ad"]
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("suffix", [".zarr", ".h5ad"])
+@pytest.mark.parametrize("stopped_at", [1, 2, 3, 4])
+def test_an_interrupted_replacement_leaves_what_was_there(h5ad, tmp_path, monkeypatch, capfd, suffix, stopped_at):
+    """Table and picture are replaced in four moves, and Ctrl-C may come at each."""
+    from semst.cli import _cluster
+
+    output, picture = tmp_path / f"out{suffix}", tmp_path / "out.png"
+    monkeypatch.setattr(_cluster, "draw", lambda _, path, *__, **___: path.write_text("new"))
+    assert run("cluster", h5ad, output) == 0
+    picture.write_text("old")
+    files = [picture, *(path for path in [output, *output.rglob("*")] if path.is_file())]
+    before = {path: path.read_bytes() for path in files}
+    moves, rename = 0, Path.rename
+
+    def stop(self, target):
+        nonlocal moves
+        moves += tmp_path in {self.parent, Path(target).parent}
+        if moves == stopped_at:
+            moves += 1
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", stop)
+    capfd.readouterr()
+    assert run("cluster", h5ad, output, "--plot", picture, "--overwrite", "--key-added", "new") == 130
+    assert capfd.readouterr().err.endswith("semst: interrupted; nothing was written.\n")
+    assert {path: path.read_bytes() for path in files} == before
+    assert names_in(tmp_path) == sorted(["in.h5ad", output.name, "out.png"])
+
+
+def test_an_interruption_after_the_training_names_what_can_be_gone_on_from(h5ad, tmp_path, monkeypatch, capfd):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("semst.clustering._run.find_domains", stop)
+    kept = tmp_path / "kept"
+    assert run("cluster", h5ad, tmp_path / "out.h5ad", "-k", 3, "--checkpoint", kept, *FAST) == 130
+    told = f"no result was written. {kept} holds trained networks, from which the same command goes on.\n"
+    assert capfd.readouterr().err == f"semst: interrupted; {told}"
+    assert names_in(tmp_path) == ["in.h5ad", "kept"]
+    monkeypatch.undo()
+    assert run("cluster", h5ad, tmp_path / "out.h5ad", "-k", 3, "--checkpoint", kept, *FAST) == 0
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_interruption_after_the_writing_says_that_it_was_written(h5ad, tmp_path, monkeypatch, capfd):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("semst.cli._cluster.report", stop)
+    output = tmp_path / "out.h5ad"
+    assert run("cluster", h5ad, output) == 130
+    assert capfd.readouterr().err.endswith(f"semst: interrupted; {output} was written before.\n")
+    assert output.exists()
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("buffering", [-1, 1], ids=["at the end", "line by line"])
+def test_a_reader_of_the_results_who_leaves_is_no_error(h5ad, tmp_path, monkeypatch, capfd, buffering):
+    """As in ``semst cluster in.h5ad out.h5ad | true``."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w", buffering=buffering) as stdout:  # noqa: PTH123 (a path has no number)
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert run("cluster", h5ad, tmp_path / "out.h5ad", "--quiet") == 0
+    monkeypatch.undo()
+    assert capfd.readouterr().err == ""
+    assert (tmp_path / "out.h5ad").exists()
+
+
 def test_an_output_that_appears_meanwhile_is_kept(h5ad, tmp_path, monkeypatch, capfd):
     from semst.cli import _cluster
 
@@ -319,6 +456,7 @@ def test_an_output_that_appears_meanwhile_is_kept(h5ad, tmp_path, monkeypatch, c
         ["cluster", "in.h5ad", "out.h5ad", "-k", "7", "--no-semantics", "--vectors", "own.npz"],
         ["cluster", "in.h5ad", "out.h5ad", "-k", "7", "--no-semantics", "--species", "mouse"],
         ["cluster", "in.h5ad", "out.h5ad", "-k", "7", "--semantics-key", "mine", "--species", "mouse"],
+        ["cluster", "in.h5ad", "out.h5ad", "-k", "7", "--likelihood", "gaussian", "--encoder", "all-MiniLM-L6-v2"],
         ["demo", "--n-spots", "-5"],
     ],
 )

@@ -1,9 +1,13 @@
-"""Where semst keeps what it need not fetch or compute twice."""
+"""Where semst keeps what it need not fetch or compute twice, and how new files take the place of old ones."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def cache_folder(path: str | os.PathLike[str] | None = None, *, variable: str) -> Path:
@@ -26,3 +30,39 @@ def cache_folder(path: str | os.PathLike[str] | None = None, *, variable: str) -
     import pooch
 
     return Path(pooch.os_cache("semst"))
+
+
+def move_all(made: Mapping[Path, Path]) -> None:
+    """Move files and folders to their places, all of them or none.
+
+    Parameters
+    ----------
+    made
+        By the place where it shall be: where it was made, on the same disk. What is at a place already is moved to
+        ``"replaced-" + name`` beside the new one, and it is up to the caller to delete it there.
+
+    Raises
+    ------
+    OSError
+        If something cannot be moved. All is then as it was, and so it is where Ctrl-C comes between.
+    """
+    try:
+        for place, new in made.items():
+            if os.path.lexists(place):
+                place.rename(_replaced(new))
+            new.rename(place)
+    except BaseException:
+        for place, new in made.items():
+            _move_back(place, new)
+        raise
+
+
+def _replaced(new: Path) -> Path:
+    return new.with_name(f"replaced-{new.name}")
+
+
+def _move_back(place: Path, new: Path) -> None:
+    if os.path.lexists(place) and not os.path.lexists(new):
+        place.rename(new)
+    if os.path.lexists(_replaced(new)):
+        _replaced(new).rename(place)

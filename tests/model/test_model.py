@@ -129,6 +129,17 @@ def test_colours_are_one_for_each_domain(trained):
         model.colors = ["red"]
     with pytest.raises(ValueError, match="one for each of the 4 domains"):
         model.colors = "blue"
+    for wrong in (5, {"1": "red", "2": "red", "3": "red", "4": "red"}, {"red", "green", "blue", "black"}):
+        with pytest.raises(ValueError, match="one for each of the 4 domains, in a list, got"):
+            model.colors = wrong
+    assert model.colors is None
+
+
+def test_colours_may_be_numbers_and_are_kept_as_hex(trained):
+    model = semst.SemST(trained[1]._kept, colors=["red", (0, 1, 0), [0, 0, 1, 0.5], "0"])
+    assert model.colors == ["#ff0000", "#00ff00", "#0000ff", "#000000"]
+    model.colors = np.eye(4, 3)
+    assert model.colors == ["#ff0000", "#00ff00", "#0000ff", "#000000"]
 
 
 def test_training_that_fails_leaves_the_tissue_as_it_was(tissue):
@@ -143,4 +154,6 @@ def test_colours_that_matplotlib_does_not_know_are_refused(trained):
     model = semst.SemST(trained[1]._kept)
     with pytest.raises(ValueError, match="such as matplotlib knows.*got 'redd'"):
         model.colors = ["redd", "#4477aa", "C1", "redd"]
+    with pytest.raises(ValueError, match=r"such as matplotlib knows.*got '\(2, 0, 0\)', '5', 'None'"):
+        model.colors = [(2, 0, 0), 5, None, (1, 0, 0)]
     assert model.colors is None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -231,16 +229,6 @@ def test_that_genes_were_read_within_slices_is_saved(tmp_path):
     model.save(tmp_path / "model")
     again = semst.SemST.load(tmp_path / "model").embed(table, batch_key="slice", key_added="again", copy=True)
     np.testing.assert_allclose(again.obsm["X_again"], table.obsm["X_semst"], atol=1e-4)
-
-
-def test_models_that_were_saved_before_there_were_slices_are_of_one(tmp_path):
-    model = semst.SemST.train(one_slice(0), n_clusters=K, epochs=2, semantics_key=None, progress=False)
-    model.save(tmp_path / "model")
-    path = tmp_path / "model" / "model.json"
-    facts = json.loads(path.read_text())
-    assert facts.pop("n_slices") == 1
-    path.write_text(json.dumps(facts))
-    assert repr(semst.SemST.load(tmp_path / "model")) == repr(model)
 
 
 def test_several_new_slices_are_labelled_as_one_by_one():

@@ -14,6 +14,7 @@ from scipy import sparse
 from sklearn.metrics import adjusted_rand_score
 
 import semst
+from semst._problems import MOST_SEED
 from semst.control import _arms as arms
 from semst.control._arms import ARMS, deal, explained_unseen, permuted
 from semst.control._verdict import MEASURES, differences, verdict
@@ -317,7 +318,10 @@ def test_results_can_be_written_and_read(controlled, tmp_path, form):
         ({"epochs": 0}, ValueError, "epochs must be a whole number of at least 1"),
         ({"device": "abacus"}, ValueError, "device 'abacus' cannot be used here"),
         ({"key_added": "a/b"}, ValueError, "key_added must be made of letters"),
-        ({"random_state": -1}, ValueError, "random_state must be a whole number of at least 0"),
+        ({"key_added": "spatial"}, ValueError, "is a name that coordinates or semantics have"),
+        ({"random_state": MOST_SEED - 1, "seeds": 3}, ValueError, "leaves no room for 3 seeds.* take a lower one"),
+        ({"random_state": np.int32(MOST_SEED)}, ValueError, "leaves no room for 2 seeds"),
+        ({"random_state": -1}, ValueError, "random_state must be a whole number"),
         ({"table_key": "table"}, ValueError, "only applies to SpatialData"),
     ],
 )
@@ -380,6 +384,53 @@ def test_too_small_tissue(tissue):
         semantic_control(tissue[:10].copy(), **FEW)
 
 
+def test_too_little_of_several_things_is_told_at_once(tissue):
+    few = tissue[:10].copy()
+    _few_vectors(few)
+    few.X = few.X.minimum(1)
+    with pytest.raises(ValueError, match="(?s)4 problems.*seeds.*11 spots.*molecules would be held out.*10 genes with"):
+        semantic_control(few, **{**FEW, "seeds": 1, "held_out": 0.01})
+
+
+def test_a_slice_too_small_is_told_beside_other_problems(slices):
+    with pytest.raises(ValueError, match="(?s)2 problems.*seeds.*at least 11 spots .* in each slice .*, got 10"):
+        semantic_control(slices[:410].copy(), batch_key="slice", **{**FEW, "seeds": 1})
+
+
+def test_counts_that_cannot_be_are_not_counted(tissue):
+    logged = tissue.copy()
+    logged.X = logged.X * 1e-9
+    with pytest.raises(ValueError, match="whole numbers") as told:
+        semantic_control(logged, **FEW)
+    assert "held out" not in str(told.value)
+
+
+def test_the_highest_seed_may_be_the_last(tissue, seen):
+    semantic_control(tissue, copy=True, **FEW, random_state=np.int32(MOST_SEED - 1))
+    assert {seed for seed, _ in seen} == {MOST_SEED - 1, MOST_SEED}
+
+
+def test_a_view_of_a_file_is_refused_before_any_work(tissue, seen, tmp_path):
+    tissue.write_h5ad(tmp_path / "tissue.h5ad")
+    part = ad.read_h5ad(tmp_path / "tissue.h5ad", backed="r")[:300]
+    with pytest.raises(ValueError, match="(?s)2 problems.*seeds.*written into a view of a backed AnnData"):
+        semantic_control(part, **{**FEW, "seeds": 1})
+    assert seen == []
+    assert KEY in semantic_control(part, copy=True, **FEW).uns
+
+
+@pytest.mark.parametrize("key", ["gene_semantics", "own"])
+def test_the_name_of_semantics_is_refused(tissue, key):
+    """Also where `uns` has nothing under it."""
+    adata = tissue.copy()
+    adata.varm["own"] = adata.varm["gene_semantics"]
+    del adata.varm["gene_semantics"], adata.obsm["gene_semantics"], adata.uns["gene_semantics"]
+    options = {"semantics_key": "own"} if key == "own" else {}
+    with pytest.raises(ValueError, match=f"key_added='{key}' is a name that coordinates or semantics have"):
+        semantic_control(adata, key_added=key, **options, **FEW)
+    assert key not in adata.uns
+
+
 def test_not_anndata():
     with pytest.raises(TypeError, match="expected AnnData or SpatialData, got DataFrame"):
         semantic_control(pd.DataFrame(), n_clusters=2)
@@ -425,6 +476,7 @@ def test_no_change():
     assert answer == "no change"
     assert words.startswith("meaning does not change the domains here: ")
     assert "rests on 4 seeds of this one tissue" in words
+    assert "the intervals against one control hold together with 95 %" in words
     assert "never goes below p = 0.12" in words
 
 

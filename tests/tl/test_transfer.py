@@ -282,6 +282,67 @@ def test_what_semst_did_not_write_is_not_replaced(model, other, key):
     assert list(other.uns) == list(before.uns)
 
 
+def test_a_share_may_be_numpys(model, other):
+    found = semst.tl.transfer(model, other, min_coverage=np.float32(0.5), copy=True)
+    assert found.uns["semst"]["params"]["min_coverage"] == 0.5
+    model.embed(other, min_coverage=np.int64(1), copy=True)
+
+
+@pytest.mark.parametrize("share", [True, -0.1, 1.1, np.nan, "all", None])
+def test_what_is_no_share_is_told_beside_other_problems(model, other, share):
+    with pytest.raises(ValueError, match="(?s)2 problems.*min_coverage must lie between 0 and 1.*no layer 'raw'"):
+        semst.tl.transfer(model, other, min_coverage=share, layer="raw")
+
+
+def test_a_view_of_a_file_is_refused_with_all_other_problems(model, other, tmp_path):
+    other.write_h5ad(tmp_path / "tissue.h5ad")
+    part = ad.read_h5ad(tmp_path / "tissue.h5ad", backed="r")[:300]
+    for verb in (
+        lambda **options: semst.tl.transfer(model, part, **options),
+        lambda **options: model.embed(part, **options),
+    ):
+        with pytest.raises(
+            ValueError, match="(?s)2 problems.*written into a view of a backed AnnData.*to_memory.*layer"
+        ):
+            verb(layer="raw")
+        assert verb(copy=True).n_obs == 300
+    assert part.is_view
+
+
+def test_one_spot_is_too_few(model, other):
+    for verb in (lambda spot: semst.tl.transfer(model, spot), model.embed):
+        with pytest.raises(ValueError, match="a tissue needs at least 2 spots, got 1"):
+            verb(other[:1].copy())
+
+
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+def test_values_that_are_not_finite_are_told_and_nothing_is_written(model, other):
+    table = other.copy()
+    semst.pp.gene_semantics(table)
+    table.obsm["gene_semantics"] = table.obsm["gene_semantics"] * np.float32(1e38)
+    before = table.copy()
+    for verb in (semst.tl.transfer, semst.SemST.embed):
+        assert "FloatingPointError" in verb.__doc__
+        with pytest.raises(FloatingPointError, match="not finite on this tissue"):
+            verb(model, table)
+    pd.testing.assert_frame_equal(table.obs, before.obs)
+    assert set(table.uns) == set(before.uns)
+
+
+def test_a_model_that_cannot_tell_how_it_was_trained_takes_nothing_away(model, labelled, monkeypatch):
+    def fail(_):
+        raise TypeError
+
+    table = labelled.copy()
+    table.uns["semst_colors"] = ["red"] * 4
+    monkeypatch.setattr(semst.SemST, "versions", property(fail))
+    for verb in (semst.tl.transfer, semst.SemST.embed):
+        with pytest.raises(TypeError):
+            verb(model, table)
+    assert set(table.uns) == {*labelled.uns, "semst_colors"}
+    assert set(table.obsm) == set(labelled.obsm)
+
+
 def test_spatialdata_is_labelled_in_its_table(model, other, labelled, as_spatialdata):
     sdata = as_spatialdata(other)
     semst.tl.transfer(model, sdata)

@@ -9,14 +9,18 @@ if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
+    import pandas as pd
     from anndata import AnnData
     from spatialdata import SpatialData
 
+    from semst._problems import Problems
 
-def run_cluster(arguments: argparse.Namespace) -> None:
+
+def run_cluster(arguments: argparse.Namespace, written: list[Path]) -> None:
     """``semst cluster``: read, find domains, write; everything that can be checked is checked first.
 
-    Of several processes that torchrun started the first one writes.
+    Of several processes that torchrun started the first one writes. Outputs are added to ``written`` once they are in
+    place.
     """
     from semst.training._processes import rank
 
@@ -30,36 +34,69 @@ def run_cluster(arguments: argparse.Namespace) -> None:
         check_picture(arguments.plot)
         outputs.append(arguments.plot)
     check_free(outputs, inputs=[arguments.input], overwrite=arguments.overwrite)
-    with staged(outputs, overwrite=arguments.overwrite) as meanwhile:
+    with staged(outputs, written, overwrite=arguments.overwrite) as meanwhile:
         data = read(arguments.input, kind)
         table = _table(data, arguments)
+        # The domains may be about to take the place of the reference.
+        reference = None if arguments.reference is None else table.obs[arguments.reference].copy()
         _find_domains(data, arguments)
         write(data, meanwhile[arguments.output])
         if arguments.plot is not None:
-            from semst._keys import ClusterKeys
-
-            confidence = ClusterKeys(arguments.key_added).confidence
-            keys = [key for key in (arguments.reference, arguments.key_added, confidence) if key is not None]
+            keys = _drawn(table, reference, arguments.key_added)
             draw(data, meanwhile[arguments.plot], keys, batch_key=arguments.batch_key, **_places(arguments))
-        agreement = None if arguments.reference is None else compare(table, arguments.reference, arguments.key_added)
     report(table, arguments.key_added)
-    if agreement is not None:
-        sys.stdout.write(f"{agreement}\n")
+    if reference is not None:
+        told = compare(reference, table.obs[arguments.key_added], name=arguments.reference)
+        sys.stdout.write(f"{told}\n")
     for output in outputs:
         sys.stdout.write(f"wrote {output}\n")
 
 
 def _table(data: AnnData | SpatialData, arguments: argparse.Namespace) -> AnnData:
-    """Find the table, and see to it that the reference is in it before the long work."""
+    """Find the table, and see to it that the reference in it can be compared with, before the long work."""
     from semst._inputs import find_table
-    from semst._problems import Problems, listed
+    from semst._problems import Problems
 
     table = find_table(data, table_key=arguments.table_key, where=str(arguments.input))
     problems = Problems(str(arguments.input))
-    if arguments.reference is not None and arguments.reference not in table.obs:
-        problems.missing(f"no obs[{arguments.reference!r}] for --reference; obs has {listed(table.obs.columns)}.")
+    if arguments.reference is not None:
+        _check_reference(table, arguments.reference, problems)
     problems.raise_if_any()
     return table
+
+
+def _check_reference(table: AnnData, key: str, problems: Problems) -> None:
+    """Note a reference that is not there or holds no labels: fewer than two, one for each spot, or measured numbers."""
+    from semst._labels import empty_as_missing
+    from semst._problems import listed
+    from semst.tl._describe import _measures
+
+    if key not in table.obs:
+        problems.missing(f"no obs[{key!r}] for --reference; obs has {listed(table.obs.columns)}.")
+        return
+    labels = empty_as_missing(table.obs[key])
+    if _measures(labels):
+        problems.add(f"obs[{key!r}] for --reference holds measured numbers; name a column of labels.")
+    elif not 2 <= labels.nunique() < labels.count():
+        problems.add(
+            f"obs[{key!r}] for --reference must hold at least two labels, and not one for each spot; it has "
+            f"{labels.nunique()} in {labels.count()} spots. Name another column."
+        )
+
+
+def _drawn(table: AnnData, reference: pd.Series | None, key: str) -> list[str]:
+    """Name what is drawn; a reference whose place the domains took is put beside them, in a table that is written."""
+    from semst._keys import ClusterKeys
+
+    keys = ClusterKeys(key)
+    domains = [keys.obs, keys.confidence]
+    if reference is None:
+        return domains
+    name = str(reference.name)
+    if name in domains:
+        name = f"earlier {name}"
+        table.obs[name] = reference
+    return [name, *domains]
 
 
 def _places(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -132,13 +169,13 @@ def report(table: AnnData, key: str) -> None:
         sys.stdout.write(f"{domain!s:>6}  {confidence.size:>6}  {confidence.mean():>10.2f}\n")
 
 
-def compare(table: AnnData, reference: str, key: str) -> str:
-    """Say how well domains agree with labels."""
+def compare(reference: pd.Series, domains: pd.Series, *, name: str) -> str:
+    """Say how well domains agree with labels of this name."""
     from semst.metrics import agreement
 
-    scores = agreement(table.obs[reference], table.obs[key])
+    scores = agreement(reference, domains)
     return (
-        f"agreement with {reference}: ARI {scores['ari']:.2f}, NMI {scores['nmi']:.2f}, "
+        f"agreement with {name}: ARI {scores['ari']:.2f}, NMI {scores['nmi']:.2f}, "
         f"accuracy {scores['accuracy']:.2f} (1 is perfect; ARI 0 is chance)"
     )
 

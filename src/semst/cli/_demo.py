@@ -10,6 +10,7 @@ from semst.cli._files import check_free, staged, write
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
 _NEXT = """\
 Simulated tissue is no evidence of accuracy on real tissue: it only shows that everything works.
@@ -17,13 +18,13 @@ Next: semst cluster YOUR.h5ad OUT.h5ad --n-clusters 7 --plot OUT.png
 """
 
 
-def run_demo(arguments: argparse.Namespace) -> None:
-    """``semst demo``: simulate a tissue, find its domains, draw and write both."""
+def run_demo(arguments: argparse.Namespace, written: list[Path]) -> None:
+    """``semst demo``: simulate a tissue, find its domains, draw and write both, and add what is in place to a list."""
     start = perf_counter()
     arguments.out.mkdir(parents=True, exist_ok=True)
     picture, table = arguments.out / "domains.png", arguments.out / "domains.h5ad"
     check_free([picture, table], overwrite=arguments.overwrite)
-    with staged([picture, table], overwrite=arguments.overwrite) as meanwhile:
+    with staged([picture, table], written, overwrite=arguments.overwrite) as meanwhile:
         from semst.datasets import simulated
         from semst.pp import gene_semantics
         from semst.tl import cluster
@@ -48,6 +49,6 @@ def run_demo(arguments: argparse.Namespace) -> None:
         draw(adata, meanwhile[picture], [GROUND_TRUTH, CLUSTER.obs, CLUSTER.confidence])
         write(adata, meanwhile[table])
     report(adata, CLUSTER.obs)
-    sys.stdout.write(f"{compare(adata, GROUND_TRUTH, CLUSTER.obs)}\n")
+    sys.stdout.write(f"{compare(adata.obs[GROUND_TRUTH], adata.obs[CLUSTER.obs], name=GROUND_TRUTH)}\n")
     sys.stdout.write(f"wrote {picture.resolve()}\nwrote {table.resolve()}\n")
     sys.stdout.write(f"{perf_counter() - start:.0f} seconds.\n{_NEXT}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from semst._folders import move_all
 from semst._keys import SPATIAL
 
 if TYPE_CHECKING:
@@ -154,13 +154,15 @@ def check_free(outputs: Iterable[Path], *, inputs: Iterable[Path] = (), overwrit
 
 
 @contextmanager
-def staged(outputs: Iterable[Path], *, overwrite: bool) -> Iterator[dict[Path, Path]]:
+def staged(outputs: Iterable[Path], written: list[Path], *, overwrite: bool) -> Iterator[dict[Path, Path]]:
     """Let outputs be written elsewhere first, and move all of them into place when the block ends well.
 
     Parameters
     ----------
     outputs
         Where results will be.
+    written
+        The outputs are added to it once they are in place.
     overwrite
         Whether what is there may be replaced.
 
@@ -171,8 +173,10 @@ def staged(outputs: Iterable[Path], *, overwrite: bool) -> Iterator[dict[Path, P
 
     Raises
     ------
+    FileExistsError
+        If an output has appeared meanwhile and may not be overwritten.
     OSError
-        If a folder cannot be written.
+        If a folder cannot be written. In all cases what was there stays.
     """
     with ExitStack() as folders:
         meanwhile = {
@@ -182,7 +186,5 @@ def staged(outputs: Iterable[Path], *, overwrite: bool) -> Iterator[dict[Path, P
         }
         yield meanwhile
         check_free(meanwhile, overwrite=overwrite)  # hours may have passed
-        for output, temporary in meanwhile.items():
-            if output.is_dir():
-                shutil.move(output, temporary.with_name("replaced"))
-            temporary.replace(output)
+        move_all(meanwhile)
+        written.extend(meanwhile)

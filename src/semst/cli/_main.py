@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semst.cli._parser import build_parser, contradiction
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Sequence
 
 OK, FAILED, INTERRUPTED = 0, 1, 130  # argparse itself exits with 2 on wrong usage
@@ -41,18 +44,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if told := contradiction(arguments):
         parser.error(told)
+    written: list[Path] = []
     try:
         with _quiet_libraries(debug=arguments.debug), _log_to_stderr(quiet=arguments.quiet):
-            arguments.run(arguments)
+            arguments.run(arguments, written)
+        sys.stdout.flush()
     except KeyboardInterrupt:
-        sys.stderr.write("semst: interrupted; nothing was written.\n")
+        sys.stderr.write(f"semst: interrupted; {_left_behind(arguments, written)}.\n")
         return INTERRUPTED
     except Exception as error:  # whatever happened, the user gets one line and an exit code
+        if written and isinstance(error, BrokenPipeError):
+            _close_stdout()
+            return OK
         if arguments.debug:
             raise
         sys.stderr.write(f"semst: error: {one_line(error)}\n")
         return FAILED
     return OK
+
+
+def _left_behind(arguments: argparse.Namespace, written: Sequence[Path]) -> str:
+    """Say what an interrupted run has written."""
+    if written:
+        return f"{' and '.join(map(str, written))} {'was' if len(written) == 1 else 'were'} written before"
+    checkpoint = getattr(arguments, "checkpoint", None)
+    if checkpoint is not None and any(Path(checkpoint).glob("network-*.safetensors")):
+        return f"no result was written. {checkpoint} holds trained networks, from which the same command goes on"
+    return "nothing was written"
+
+
+def _close_stdout() -> None:
+    """Let what is still to be printed go nowhere: who read it is gone, as in ``semst demo | head -1``."""
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def one_line(error: BaseException) -> str:

@@ -186,6 +186,11 @@ def contradiction(arguments: argparse.Namespace) -> str:
     taken = "--no-semantics" if given.get("no_semantics") else "--semantics-key" if given.get("semantics_key") else ""
     if taken and given.get("species") is not None:
         return f"argument --species: not allowed with argument {taken}, for no vectors are made"
+    if given.get("encoder") is not None and given["likelihood"] == "gaussian":
+        return (
+            "argument --encoder: not allowed with argument --likelihood gaussian, for spots are described by raw "
+            "counts; name semantics that were made of these with --semantics-key"
+        )
     return ""
 
 

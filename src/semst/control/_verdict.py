@@ -57,9 +57,9 @@ def differences(runs: pd.DataFrame) -> pd.DataFrame:
     r"""Semantics minus each control, paired by seed.
 
     Intervals are Student's, :math:`\bar d \pm t \, s / \sqrt n`, at :math:`0.05 / m` for each of :math:`m` measures, so
-    that all of them hold together with 95 % (Bonferroni). Values of stability are means over pairs of runs, and each
-    run is in several; their error is that of the jackknife over seeds, :math:`2 (n - 1) / (n - 2) \cdot s / \sqrt n`,
-    which two seeds do not have.
+    that those against one control hold together with 95 % (Bonferroni). Values of stability are means over pairs of
+    runs, and each run is in several; their error is that of the jackknife over seeds,
+    :math:`2 (n - 1) / (n - 2) \cdot s / \sqrt n`, which two seeds do not have.
 
     Parameters
     ----------
@@ -197,7 +197,9 @@ def _told(table: pd.DataFrame, measures: Iterable[str]) -> str:
 
 
 def _basis(n: int) -> str:
-    basis = f"It rests on {n} seeds of this one tissue, paired; the intervals hold together with 95 %."
+    basis = (
+        f"It rests on {n} seeds of this one tissue, paired; the intervals against one control hold together with 95 %."
+    )
     if n >= _FEWEST_FOR_A_SIGN_TEST:
         return basis
     return f"{basis} So few cannot show much: a sign test on them never goes below p = {2.0 ** (1 - n):.2g}."

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from semst._folders import move_all
 from semst.model._discriminant import Discriminant
 from semst.model._genes import Panel
 from semst.model._kept import Kept, Meaning
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     Arrays = dict[str, NDArray[Any]]
 
-FORMAT = 1
+FORMAT = 2  # 1 had no checksum of the facts
 KIND = "semst.SemST"
 FACTS, ARRAYS = "model.json", "arrays.safetensors"
 
@@ -41,17 +42,13 @@ def write_model(folder: str | os.PathLike[str], kept: Kept, colors: list[str] | 
     ------
     FileExistsError
         If the folder is there and ``overwrite`` is not set, or what is there is no model.
+    NotADirectoryError
+        If a file lies where a folder above it would be.
     """
     from safetensors.numpy import save_file
 
     path = Path(folder)
-    if path.exists() or path.is_symlink():
-        if not overwrite:
-            message = f"SemST.save: {str(path)!r} exists; choose another folder, or `overwrite=True`."
-            raise FileExistsError(message)
-        if not (path / FACTS).is_file():
-            message = f"SemST.save: {str(path)!r} is no model (it has no {FACTS}), so it is not overwritten."
-            raise FileExistsError(message)
+    _check_place(path, overwrite=overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     there = path.exists()
     # Inside of a folder that is there: it may be a link, or lie on a disk of its own, and files are only moved on one.
@@ -60,30 +57,29 @@ def write_model(folder: str | os.PathLike[str], kept: Kept, colors: list[str] | 
         new.mkdir()
         facts, arrays = _taken_apart(kept)
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, new / ARRAYS)
-        facts |= {"format": FORMAT, "kind": KIND, "colors": colors, "sha256": _checksum(new / ARRAYS)}
-        (new / FACTS).write_text(json.dumps(facts, indent=1, default=_plain) + "\n", encoding="utf-8")
+        facts |= {"format": FORMAT, "kind": KIND, "colors": colors}
+        facts = json.loads(json.dumps(facts, default=_plain))  # what will be read again, to the type of every key
+        facts["sha256"] = {FACTS: _checksum_of_facts(facts), ARRAYS: _checksum(new / ARRAYS)}
+        (new / FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
         if there:
-            _replace(new, path, Path(aside) / ARRAYS)
+            move_all({path / each: new / each for each in (ARRAYS, FACTS)})
         else:
             new.rename(path)
 
 
-def _replace(new: Path, path: Path, old: Path) -> None:
-    """Move the files of a model over those of another, and ``old`` is where its arrays lie meanwhile.
-
-    Arrays and facts belong together and can only be moved one by one: where the second move does not come about, the
-    first is undone.
-    """
-    arrays = path / ARRAYS
-    try:
-        if arrays.exists():  # of a model that was left incomplete they may be missing
-            arrays.rename(old)
-        (new / ARRAYS).rename(arrays)
-        (new / FACTS).replace(path / FACTS)
-    except BaseException:
-        if old.exists() and (new / FACTS).exists():
-            old.replace(arrays)
-        raise
+def _check_place(path: Path, *, overwrite: bool) -> None:
+    """Refuse what is there and is not to be replaced, and a place where no folder can be made."""
+    if path.exists() or path.is_symlink():
+        if not overwrite:
+            message = f"SemST.save: {str(path)!r} exists; choose another folder, or `overwrite=True`."
+            raise FileExistsError(message)
+        if not (path / FACTS).is_file():
+            message = f"SemST.save: {str(path)!r} is no model (it has no {FACTS}), so it is not overwritten."
+            raise FileExistsError(message)
+    above = next(each for each in path.absolute().parents if each.exists() or each.is_symlink())
+    if not above.is_dir():
+        message = f"SemST.save: {str(above)!r} is no folder, so none can be made in it; choose another one."
+        raise NotADirectoryError(message)
 
 
 def read_model(folder: str | os.PathLike[str]) -> tuple[Kept, list[str] | None]:
@@ -94,7 +90,7 @@ def read_model(folder: str | os.PathLike[str]) -> tuple[Kept, list[str] | None]:
     FileNotFoundError
         If the folder or a file in it is missing.
     ValueError
-        If a file is damaged, no model of semst, or of a later format.
+        If a file is damaged or was edited, is no model of semst, or of another format.
     """
     path = Path(folder)
     for each in (path, path / FACTS, path / ARRAYS):
@@ -103,15 +99,21 @@ def read_model(folder: str | os.PathLike[str]) -> tuple[Kept, list[str] | None]:
             message = f"SemST.load: the folder {str(path)!r} {what}; a model is written by `model.save(folder)`."
             raise FileNotFoundError(message)
     facts = _read_facts(path / FACTS)
-    if _checksum(path / ARRAYS) != facts.get("sha256"):
-        message = f"SemST.load: {str(path / ARRAYS)!r} is damaged or of another model (its checksum differs)."
-        raise ValueError(message)
+    sums = facts.pop("sha256", None)
+    found = {FACTS: _checksum_of_facts(facts), ARRAYS: _checksum(path / ARRAYS)}
+    for name, own in found.items():
+        if not isinstance(sums, dict) or sums.get(name) != own:
+            message = (
+                f"SemST.load: {str(path / name)!r} is damaged, was edited, or is of another model (its checksum "
+                "differs); save the model again, or take it from where it came."
+            )
+            raise ValueError(message)
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
         kept = _put_together(facts, load_file(path / ARRAYS))
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         message = f"SemST.load: {str(path)!r} does not hold what a model of format {FORMAT} has ({error!s})."
         raise ValueError(message) from error
     return kept, facts.get("colors")
@@ -127,12 +129,19 @@ def _read_facts(path: Path) -> dict[str, Any]:
         message = f"SemST.load: {str(path)!r} does not describe a model of semst."
         raise ValueError(message)
     if facts.get("format") != FORMAT:
+        told = facts.get("versions")
+        version = told.get("semst", "unknown") if isinstance(told, dict) else "unknown"
         message = (
             f"SemST.load: {str(path)!r} has format {facts.get('format')!r}, and this version of semst reads format "
-            f"{FORMAT}; it was written by semst {facts.get('versions', {}).get('semst', 'unknown')}."
+            f"{FORMAT}; it was written by semst {version}. Train the model again, or load it with that version."
         )
         raise ValueError(message)
     return facts
+
+
+def _checksum_of_facts(facts: dict[str, Any]) -> str:
+    """Sum up what a file of facts says, whatever the order and spacing; the sums themselves are left out."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _checksum(path: Path) -> str:
@@ -198,7 +207,7 @@ def _put_together(facts: dict[str, Any], arrays: Arrays) -> Kept:
         params=facts["params"],
         versions=facts["versions"],
         n_spots=facts["n_spots"],
-        n_slices=facts.get("n_slices", 1),
+        n_slices=facts["n_slices"],
         views=tuple(View(**view) for view in facts["views"]),
         expression_neighbors=facts["expression_neighbors"],
         linear=facts["linear"],
@@ -211,7 +220,7 @@ def _put_together(facts: dict[str, Any], arrays: Arrays) -> Kept:
                 arrays[f"reading.{transform}.deviation"],
                 arrays[f"reading.{transform}.mean"],
                 arrays.get(f"reading.{transform}.turn"),
-                within=facts.get("n_slices", 1) > 1,
+                within=facts["n_slices"] > 1,
             )
             for transform, depth in facts["depths"].items()
         },

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from semst._inputs import find_table
 from semst._keys import CLUSTER, IN_CLUSTER, SPATIAL, ClusterKeys
 from semst._problems import Problems, listed
 from semst._provenance import versions
-from semst._results import Data, check_key, target
+from semst._results import Data, check_key, check_writable, target
 from semst.clustering._checks import ClusterOptions, check_free
 from semst.clustering._run import run
 from semst.model._files import read_model, write_model
@@ -36,7 +37,12 @@ class SemST:
         The parts; for :meth:`train` and :meth:`load`.
     colors
         A colour for each domain, as matplotlib knows them, which :func:`semst.tl.transfer` hands on; None lets every
-        picture choose, which gives the same colours as long as nobody chooses other ones.
+        picture choose, which gives the same colours as long as nobody chooses other ones. They are kept as hex.
+
+    Raises
+    ------
+    ValueError
+        If ``colors`` are not one for each domain, or not such as matplotlib knows.
 
     Examples
     --------
@@ -51,7 +57,7 @@ class SemST:
     ['1', '2', '3', '4']
     """
 
-    def __init__(self, kept: Kept, *, colors: Sequence[str] | None = None) -> None:
+    def __init__(self, kept: Kept, *, colors: Sequence[object] | None = None) -> None:
         self._kept = kept
         self.colors = colors
 
@@ -86,7 +92,7 @@ class SemST:
 
         Raises
         ------
-        TypeError, KeyError, ValueError, FloatingPointError
+        TypeError, KeyError, ValueError, FloatingPointError, MemoryError
             As :func:`semst.tl.cluster`; also TypeError for an argument that it does not have, and for ``copy``.
 
         Notes
@@ -147,7 +153,7 @@ class SemST:
         FileNotFoundError
             If the folder or a file in it is missing.
         ValueError
-            If a file is damaged, is no model, or has a format that this version does not read.
+            If a file is damaged or was edited, is no model, or has a format that this version does not read.
         """
         kept, colors = read_model(folder)
         return cls(kept, colors=colors)
@@ -169,6 +175,10 @@ class SemST:
         ------
         FileExistsError
             If the folder is there and is not to be replaced, or is no model.
+        NotADirectoryError
+            If a file lies where a folder above it would be.
+        OSError
+            If it cannot be written. In all cases what was there stays.
         """
         write_model(folder, self._kept, self.colors, overwrite=overwrite)
 
@@ -216,12 +226,13 @@ class SemST:
 
         Raises
         ------
-        TypeError, KeyError, ValueError
+        TypeError, KeyError, ValueError, FloatingPointError
             As :func:`semst.tl.transfer`; ``data`` is as it was.
         """
         problems = Problems("SemST.embed")
         check_key(key_added, problems)
         table = find_table(data, table_key=table_key, where=problems.where)
+        check_writable(table, problems, copy=copy)
         read = {
             "spatial_key": spatial_key,
             "semantics_key": self._kept.params.get("semantics_key"),
@@ -253,17 +264,18 @@ class SemST:
         given = {"layer": layer, "coordinate_system": coordinate_system, "batch_key": batch_key}
         params = {
             "center": center,
-            "min_coverage": min_coverage,
+            "min_coverage": float(min_coverage),
             "spatial_key": spatial_key,
             "key_added": key_added,
             **{name: value for name, value in given.items() if value is not None},
         }
+        told = {"params": self.params, "versions": self.versions}
         data, table = target(data, new.table, copy=copy)
         keys = ClusterKeys(key_added)
         table.obsm[keys.obsm] = latent
         table.uns[keys.uns_of_latent] = {
             IN_CLUSTER.params: params,
-            IN_CLUSTER.model: {"params": self.params, "versions": self.versions},
+            IN_CLUSTER.model: told,
             IN_CLUSTER.versions: versions(),
         }
         return data if copy else None
@@ -290,25 +302,12 @@ class SemST:
 
     @property
     def colors(self) -> list[str] | None:
-        """A colour for each domain, or None."""
+        """A colour for each domain as hex, or None; set to such as matplotlib knows, else ValueError."""
         return None if self._colors is None else list(self._colors)
 
     @colors.setter
-    def colors(self, colors: Sequence[str] | None) -> None:
-        if colors is not None:
-            if isinstance(colors, str) or len(colors) != len(self.domains):
-                message = f"colors must be one for each of the {len(self.domains)} domains, got {colors!r}."
-                raise ValueError(message)
-            colors = [str(color) for color in colors]
-            from matplotlib.colors import is_color_like
-
-            wrong = [color for color in colors if not is_color_like(color)]
-            if wrong:
-                message = (
-                    f"colors must be such as matplotlib knows ('red', '#4477aa'), got {listed(dict.fromkeys(wrong))}."
-                )
-                raise ValueError(message)
-        self._colors = colors
+    def colors(self, colors: Sequence[object] | None) -> None:
+        self._colors = None if colors is None else _as_hex(colors, len(self.domains))
 
     def __repr__(self) -> str:
         kept = self._kept
@@ -317,3 +316,22 @@ class SemST:
             f"SemST: {len(kept.domains)} domains, {len(kept.networks)} networks, {kept.panel.chosen.size} genes "
             f"({kept.panel.species}), trained on {kept.n_spots} spots{slices}"
         )
+
+
+def _as_hex(colors: Iterable[object], number: int) -> list[str]:
+    """Read so many colours: a list, an array, or what else has an order; ValueError if they are none."""
+    from matplotlib.colors import is_color_like, to_hex
+
+    ordered = isinstance(colors, Iterable) and not isinstance(colors, str | Mapping | Set)
+    each: list[Any] = list(colors) if ordered else []
+    if len(each) != number:
+        message = f"colors must be one for each of the {number} domains, in a list, got {colors!r}."
+        raise ValueError(message)
+    wrong = [color for color in each if not is_color_like(color)]
+    if wrong:
+        message = (
+            "colors must be such as matplotlib knows ('red', '#4477aa', (0.3, 0.5, 0.7)), got "
+            f"{listed(dict.fromkeys(map(str, wrong)))}."
+        )
+        raise ValueError(message)
+    return [to_hex(color) for color in each]

@@ -12,7 +12,7 @@ from semst._batch_key import check_graph, read_slices
 from semst._doubts import warn_of_bare_glass
 from semst._inputs import check_names, find_table, read_coordinates, read_counts, read_matrix
 from semst._joined import warn_of_joined_slices
-from semst._problems import Problems, counted, listed
+from semst._problems import Problems, counted, is_between, listed
 from semst._sample import is_large
 from semst._slices import side_by_side
 from semst.pp._compute_semantics import compute_gene_semantics
@@ -93,8 +93,7 @@ def prepare(
     """
     table = find_table(data, table_key=table_key, where=problems.where)
     chosen_device = pick_device(device, problems)
-    if isinstance(min_coverage, bool) or not isinstance(min_coverage, int | float) or not 0 <= min_coverage <= 1:
-        problems.add(f"min_coverage must lie between 0 and 1, got {min_coverage!r}.")
+    least = _read_coverage(min_coverage, problems)
     check_names(table, problems)
     if 0 < table.n_obs < _FEWEST:
         problems.add(f"a tissue needs at least {_FEWEST} spots, got {table.n_obs}.")
@@ -107,10 +106,10 @@ def prepare(
     check_graph(table, problems, slices)
     overlap = kept.panel.overlap([str(name) for name in table.var_names])
     coverage = overlap.coverage
-    if not overlap.used.size or coverage["genes"] < min_coverage:
+    if not overlap.used.size or coverage["genes"] < least:
         problems.add(
             f"{coverage['n_found']} of the {coverage['n_genes']} genes that the model reads are there "
-            f"({coverage['genes']:.1%}), fewer than min_coverage={min_coverage!r}. var_names must be symbols or "
+            f"({coverage['genes']:.1%}), fewer than min_coverage={least:g}. var_names must be symbols or "
             f"Ensembl ids of human or mouse; here they are {listed(table.var_names, limit=3)}, in the model "
             f"{listed(kept.panel.names, limit=3)}."
         )
@@ -152,6 +151,14 @@ def prepare(
         else "",
     )
     return NewTissue(table, tissue, overlap, tiles, chosen_device)
+
+
+def _read_coverage(value: float, problems: Problems) -> float:
+    """Read a share, Python's number or numpy's, or note that it is none and ask for nothing."""
+    if not is_between(value, 0, np.nextafter(1, 2)):
+        problems.add(f"min_coverage must lie between 0 and 1, got {value!r}.")
+        return 0.0
+    return float(value)
 
 
 def _semantics(

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from semst._batch_key import slice_column
 from semst._doubts import warn_of_bare_glass
-from semst._inputs import find_table, read_matrix
+from semst._inputs import find_table, read_counts, read_matrix
 from semst._joined import warn_of_joined_slices
 from semst._keys import CONTROL, IN_CONTROL, SEMANTICS, SPATIAL, ControlKeys
 from semst._labels import empty_as_missing
-from semst._problems import Problems, is_whole, listed
+from semst._problems import MOST_SEED, Problems, is_whole, listed
 from semst._provenance import versions
-from semst._results import Data, check_untaken, target
+from semst._results import Data, check_untaken, check_writable, target
 from semst.clustering._checks import ClusterOptions, check
 from semst.control._arms import Setting, run_arms
 from semst.control._verdict import differences, verdict
@@ -30,8 +31,6 @@ from semst.training._recipe import recipe_for
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
-
-    from semst.clustering._checks import Checked
 
 logger = logging.getLogger("semst")
 
@@ -92,8 +91,8 @@ def semantic_control(
     n_top_genes, n_neighbors, epochs, device
         As in :func:`semst.tl.cluster`.
     random_state
-        Seed of the first run, at least 0. The same seed on the same machine with the same versions gives the same
-        bytes.
+        Seed of the first run, at least 0; that of the last may be at most 2 147 483 647. The same seed on the same
+        machine with the same versions gives the same bytes.
     progress
         Whether a bar counts the runs.
     table_key
@@ -145,8 +144,9 @@ def semantic_control(
     ValueError
         If an argument is out of its range; there are fewer than 11 spots, fewer than 10 genes with a vector, or fewer
         than 100 molecules to be held out; gene vectors are not finite, or were pooled from another layer; ``labels``
-        holds less than two labels; a spot has no slice, or a slice fewer than 11 spots; ``key_added`` names what semst
-        did not write; or what :func:`semst.tl.cluster` raises. ``data`` is as it was.
+        holds less than two labels; a spot has no slice, or a slice fewer than 11 spots; ``key_added`` names semantics,
+        coordinates, or what semst did not write; ``data`` is a view of a backed AnnData and ``copy`` is not set; or
+        what :func:`semst.tl.cluster` raises. ``data`` is as it was.
     FloatingPointError
         If training diverges; ``data`` is as it was.
 
@@ -217,15 +217,20 @@ def semantic_control(
     table = find_table(data, table_key=table_key, where=WHERE)
     problems = Problems(WHERE)
     options.check(problems)
-    place = ("uns", ControlKeys(key_added).uns)
-    check_untaken(table, key_added, [place], problems, known_by=(IN_CONTROL.runs, IN_CONTROL.verdict))
+    check_writable(table, problems, copy=copy)
+    _check_name(table, options, problems)
     chosen_device = pick_device(device, problems)
     reference = _read_labels(table, labels, problems)
     meaning = _read_meaning(table, options, problems)
+    _check_spots(table, options, problems)
+    _check_molecules(table, options, problems)
+    if meaning is not None:
+        _check_vectors(meaning, problems)
     checked = check(data, table, options.for_cluster(), problems)
     if meaning is None:
         meaning = _compute_meaning(table, options)
-    _check_enough(meaning, checked, options)
+        _check_vectors(meaning, problems)
+        problems.raise_if_any()
     where = WHERE.rpartition(".")[2]
     warn_of_bare_glass(table, where=where)
     if batch_key is None:
@@ -244,7 +249,7 @@ def semantic_control(
         device=chosen_device,
         slices=checked.slices,
     )
-    runs = run_arms(setting, range(random_state, random_state + seeds), progress=progress)
+    runs = run_arms(setting, options.runs, progress=progress)
     answer, words = verdict(runs)
     logger.info("%s", words)
 
@@ -288,9 +293,24 @@ class ControlOptions:
             problems.add("n_clusters must be a whole number of at least 2, got None; all arms need the same number.")
         if not is_whole(self.seeds, least=2):
             problems.add(f"seeds must be a whole number of at least 2, got {self.seeds!r}; one run has no spread.")
+        elif is_whole(self.random_state, least=0) and self.random_state <= MOST_SEED < self.runs[-1]:
+            problems.add(
+                f"random_state={self.random_state} leaves no room for {self.seeds} seeds, the highest of which may be "
+                f"{MOST_SEED}; take a lower one."
+            )
+        if not self.has_share:
+            problems.add(f"held_out must be a share of the molecules from 0.01 to 0.5, got {self.held_out!r}.")
+
+    @property
+    def runs(self) -> range:
+        """Seeds of the runs in each arm."""
+        return range(int(self.random_state), int(self.random_state) + int(self.seeds))
+
+    @property
+    def has_share(self) -> bool:
+        """Tell whether ``held_out`` is a share that may be held out."""
         share = self.held_out
-        if isinstance(share, bool) or not isinstance(share, float | np.floating) or not 0.01 <= share <= 0.5:
-            problems.add(f"held_out must be a share of the molecules from 0.01 to 0.5, got {share!r}.")
+        return isinstance(share, float | np.floating) and bool(0.01 <= share <= 0.5)
 
     def for_cluster(self) -> ClusterOptions:
         """Give the choices in the form of :func:`semst.tl.cluster`; semantics are seen to here."""
@@ -364,19 +384,38 @@ def _compute_meaning(table: AnnData, options: ControlOptions) -> Pooling:
     return Pooling(computed.gene_vectors)
 
 
-def _check_enough(meaning: Pooling, checked: Checked, options: ControlOptions) -> None:
-    """Raise where there is too little to permute, to hold out, or to measure."""
-    problems = Problems(WHERE)
-    counts = checked.counts
-    n_spots, n_known = counts.shape[0], int(meaning.known.sum())
-    if n_spots < _FEWEST_SPOTS:
-        problems.add(f"at least {_FEWEST_SPOTS} spots are needed to measure spatial coherence, got {n_spots}.")
-    elif checked.slices is not None and (least := int(np.bincount(checked.slices).min())) < _FEWEST_SPOTS:
+def _check_name(table: AnnData, options: ControlOptions, problems: Problems) -> None:
+    """Note a name under which the result would take the place of semantics, or of what semst did not write."""
+    key = options.key_added
+    if key in (SEMANTICS.base, options.semantics_key, SPATIAL.coordinates, options.spatial_key):
+        problems.add(f"key_added={key!r} is a name that coordinates or semantics have; choose another name.")
+        return
+    place = ("uns", ControlKeys(key).uns)
+    check_untaken(table, key, [place], problems, known_by=(IN_CONTROL.runs, IN_CONTROL.verdict))
+
+
+def _check_spots(table: AnnData, options: ControlOptions, problems: Problems) -> None:
+    """Note a tissue, or a slice, too small for spatial coherence."""
+    if table.n_obs < _FEWEST_SPOTS:
+        problems.add(f"at least {_FEWEST_SPOTS} spots are needed to measure spatial coherence, got {table.n_obs}.")
+        return
+    column = None if options.batch_key is None else slice_column(table, options.batch_key, problems)
+    if column is None:
+        return
+    sizes = column.value_counts()
+    least = int(sizes[sizes > 0].min())  # a category may have no spot
+    if least < _FEWEST_SPOTS:
         problems.add(
             f"at least {_FEWEST_SPOTS} spots are needed in each slice to measure spatial coherence, got {least}."
         )
-    if n_known < _FEWEST_VECTORS:
-        problems.add(f"at least {_FEWEST_VECTORS} genes with a vector are needed to permute them, got {n_known}.")
+
+
+def _check_molecules(table: AnnData, options: ControlOptions, problems: Problems) -> None:
+    """Note counts of which too few would be held out."""
+    noted = len(problems)
+    counts = read_counts(table, problems, layer=options.layer)
+    if counts is None or len(problems) > noted or not options.has_share:
+        return
     in_spot = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
     expected = float(in_spot[in_spot > 1].sum()) * options.held_out  # a lone molecule is never taken
     if expected < _FEWEST_MOLECULES:
@@ -384,4 +423,10 @@ def _check_enough(meaning: Pooling, checked: Checked, options: ControlOptions) -
             f"about {expected:.0f} molecules would be held out, too few to judge domains (at least "
             f"{_FEWEST_MOLECULES}); raise `held_out`."
         )
-    problems.raise_if_any()
+
+
+def _check_vectors(meaning: Pooling, problems: Problems) -> None:
+    """Note too few vectors to permute them."""
+    n_known = int(meaning.known.sum())
+    if n_known < _FEWEST_VECTORS:
+        problems.add(f"at least {_FEWEST_VECTORS} genes with a vector are needed to permute them, got {n_known}.")

@@ -13,7 +13,7 @@ from semst._inputs import find_table
 from semst._keys import CLUSTER, IN_CLUSTER, SPATIAL, ClusterKeys
 from semst._problems import Problems
 from semst._provenance import versions
-from semst._results import Data, check_key, target
+from semst._results import Data, check_key, check_writable, target
 from semst.clustering._checks import check_free
 from semst.clustering._write import forget
 
@@ -115,11 +115,15 @@ def transfer(
         If a layer, key, table or coordinate system is missing, ``batch_key`` is not in ``obs``, or there are no
         coordinates, or no semantics of the kind that the model was trained with.
     ValueError
-        If the folder is damaged; an argument is out of its range; ``key_added`` names what semst did not write; names
-        are duplicated; counts are negative, not whole numbers (or raw, where the model was trained on logged
-        expression), not finite, or missing from a spot; coordinates are not finite; a spot has no slice, a slice fewer
-        than 10 spots, or a graph that is there edges between slices; semantics were made in another way than those of
-        the training; or fewer of the model's genes are there than ``min_coverage`` asks for. ``data`` is as it was.
+        If the folder is damaged, was edited, or is of another format; an argument is out of its range; ``key_added``
+        names what semst did not write; names are duplicated; there are fewer than 2 spots; counts are negative, not
+        whole numbers (or raw, where the model was trained on logged expression), not finite, or missing from a spot;
+        coordinates are not finite; a spot has no slice, a slice fewer than 10 spots, or a graph that is there edges
+        between slices or none; semantics were made in another way than those of the training; fewer of the model's
+        genes are there than ``min_coverage`` asks for; or ``data`` is a view of a backed AnnData and ``copy`` is not
+        set. ``data`` is as it was.
+    FloatingPointError
+        If the model's networks give values that are not finite on this tissue; ``data`` is as it was.
 
     Notes
     -----
@@ -155,6 +159,7 @@ def transfer(
     kept = trained._kept
     table = find_table(data, table_key=table_key, where=WHERE)
     problems = Problems(WHERE)
+    check_writable(table, problems, copy=copy)
     check_key(key_added, problems)
     read = {"spatial_key": spatial_key, "semantics_key": kept.params.get("semantics_key"), "batch_key": batch_key}
     check_free(table, key_added, problems, read=read)
@@ -179,13 +184,14 @@ def transfer(
         )
     params = {
         "center": center,
-        "min_coverage": min_coverage,
+        "min_coverage": float(min_coverage),
         "spatial_key": spatial_key,
         "key_added": key_added,
         **({} if layer is None else {"layer": layer}),
         **({} if coordinate_system is None else {"coordinate_system": coordinate_system}),
         **({} if batch_key is None else {"batch_key": batch_key}),
     }
+    told = {"params": trained.params, "versions": trained.versions}
 
     data, table = target(data, new.table, copy=copy)
     keys = ClusterKeys(key_added)
@@ -196,7 +202,7 @@ def transfer(
     table.uns[keys.uns] = {
         IN_CLUSTER.params: params,
         "coverage": new.overlap.coverage,
-        IN_CLUSTER.model: {"params": trained.params, "versions": trained.versions},
+        IN_CLUSTER.model: told,
         "device": str(new.device),
         IN_CLUSTER.versions: versions(),
     }
