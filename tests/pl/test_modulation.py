@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 
 import semst
 from semst.pl import _modulation
-from semst.pl._modulation import _percent
+from semst.pl._modulation_genes import _percent
 from semst.pl._palette import PALETTE, oklab
 
 

@@ -1,21 +1,20 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from semst._inputs import find_table, is_spatialdata
 from semst._keys import CLUSTER, IN_MODULATION, SPATIAL, ModulationKeys
-from semst._problems import Problems, listed
+from semst._problems import Problems
 from semst.pl import _draw
 from semst.pl._axes import given_axes, stack_from_left
-from semst.pl._colors import as_labels, assign_colors, check_labels, keep_colors, reading_order
-from semst.pl._palette import PALETTE, oklab
+from semst.pl._colors import keep_colors
+from semst.pl._modulation_genes import draw_genes, n_shown
+from semst.pl._palette import oklab
+from semst.pl._read_modulation import Modulated, read_modulation
 from semst.pl._scene import Scene, check_map_options
 from semst.pl._slices import read_scenes, slice_of_colorbar, slices_of
-from semst.semantics._shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,12 +28,10 @@ _WHERE = "semst.pl.modulation"
 _MAPS = ("factor: size of α", "shift: size of β")
 _RELATIVE = "size relative to the features"
 _BRIGHTEST = 0.99  # quantile at which a map is brightest: a few spots far above the others would darken all
-_ROUNDING = 1e-4  # of a mean of float32
 _ROW = 0.5  # inches for each domain
 _CELL = 0.84  # inches for each gene
 _KEY = 3.2  # inches that the explanation of the genes is wide
 _LIGHT, _DARK = 0.8, 0.42  # lightness in OKLab of the two boxes of a domain
-_MORE, _LESS = PALETTE[4], PALETTE[0]  # of a gene than elsewhere
 
 
 def modulation(
@@ -138,7 +135,7 @@ def modulation(
     """
     table = find_table(data, table_key=table_key, where=_WHERE)
     problems = Problems(_WHERE)
-    found = _read(table, key, problems, name="sdata" if is_spatialdata(data) else "adata")
+    found = read_modulation(table, key, problems, name="sdata" if is_spatialdata(data) else "adata")
     problems.whole("n_genes", n_genes, least=1)
     check_map_options(problems, size=size, cmap=cmap)
     slices = {} if batch_key is None else slices_of(table, batch_key, problems)
@@ -159,7 +156,7 @@ def modulation(
     problems.raise_if_any()
     assert found is not None  # for the type checker: missing is a problem, raised above
     if axes is None:
-        axes = _new_axes(list(scenes.values()), len(found.names), _n_shown(found, n_genes))
+        axes = _new_axes(list(scenes.values()), len(found.names), n_shown(found, n_genes))
     keys = ModulationKeys(key)
     for first, each, title in ((0, keys.alpha, _MAPS[0]), (n_maps // 2, keys.beta, _MAPS[1])):
         values = table.obs[each].to_numpy(dtype=np.float64)
@@ -167,7 +164,7 @@ def modulation(
     stack_from_left(axes[:n_maps])
     keep_colors(table, key, found.labels, found.assigned)
     _draw_boxes(axes[-2], found)
-    _draw_genes(axes[-1], found, n_genes)
+    draw_genes(axes[-1], found, n_genes)
     return axes
 
 
@@ -196,127 +193,6 @@ def _draw_maps(
         _draw.frame(ax, scene.view, title=f"{title}, {name}" if name else title)
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What is drawn for each domain, in the order of the legend of :func:`semst.pl.domains`."""
-
-    labels: pd.Categorical  # with ``assigned`` for its categories; the rest for the names
-    assigned: list[str]
-    names: list[str]
-    colors: list[str]
-    alpha: list[NDArray[np.float64]]
-    beta: list[NDArray[np.float64]]
-    rows: list[int]  # of the arrays in uns
-    stored: Mapping[str, Any]
-
-
-def _read(table: AnnData, key: str, problems: Problems, *, name: str) -> _Found | None:
-    keys = ModulationKeys(key)
-    written: Any = table.uns.get(key)
-    stored: Any = written.get(keys.uns) if hasattr(written, "get") else None
-    missing = [f"obs[{each!r}]" for each in (key, keys.alpha, keys.beta) if each not in table.obs]
-    if stored is None:
-        missing.append(f"uns[{key!r}][{keys.uns!r}]")
-    if missing:
-        problems.missing(
-            f"no {' and no '.join(missing)}; uns has {listed(table.uns)}. They are left by "
-            f"`semst.tl.cluster({name}, n_clusters=...)`, unless it is told to do without semantics or has more than "
-            f"10 000 spots, and taken away by later domains under the same key; this table has {table.n_obs}."
-        )
-        return None
-    column = table.obs[key]
-    if not check_labels(column, key, problems):
-        return None
-    labels = as_labels(column)
-    if labels is None:  # names that were read as numbers
-        labels = as_labels(column.astype(object))
-    assert labels is not None  # for the type checker: objects are never numbers
-    columns = {IN_MODULATION.alpha: keys.alpha, IN_MODULATION.beta: keys.beta}
-    values = {entry: table.obs[each].to_numpy(dtype=np.float64) for entry, each in columns.items()}
-    renamed = isinstance(column.dtype, pd.CategoricalDtype)
-    place = _rows(labels, values, stored, renamed=renamed)
-    names = reading_order(labels)
-    if place is None:
-        problems.add(
-            f"obs[{key!r}] has the domains {listed(names)}, but its modulation is that of "
-            f"{listed(stored[IN_MODULATION.domains])}; run `semst.tl.cluster` again, or write other labels under "
-            "another key. Names that `cat.rename_categories` gave are known by the spots of their domains, of which "
-            "none may be gone."
-        )
-        return None
-    assigned = assign_colors(table, {key: labels}, palette=None, match=False)[key]
-    colors = dict(zip(labels.categories, assigned, strict=True))
-    inside = [np.asarray(labels == domain) for domain in names]
-    return _Found(
-        labels,
-        assigned,
-        names,
-        [colors[domain] for domain in names],
-        [values[IN_MODULATION.alpha][spots] for spots in inside],
-        [values[IN_MODULATION.beta][spots] for spots in inside],
-        [place[domain] for domain in names],
-        stored,
-    )
-
-
-def _rows(
-    labels: pd.Categorical,
-    values: Mapping[str, NDArray[np.float64]],
-    stored: Mapping[str, Any],
-    *,
-    renamed: bool,
-) -> dict[str, int] | None:
-    """Row of what is stored for each domain, by its name or, where names may have been changed, by its place.
-
-    Parameters
-    ----------
-    labels
-        Of all spots.
-    values
-        ``(n,)`` of the spots, by the name under which their means over domains are stored.
-    stored
-        What :func:`semst.tl.cluster` left.
-    renamed
-        Whether the categories have an order of their own, which they keep when they are renamed.
-
-    Returns
-    -------
-    The rows; None where the labels are others. The means over domains tell a name that was given to another domain from
-    a part of the tissue, in which names hold and means do not.
-    """
-    told = {str(domain): row for row, domain in enumerate(stored[IN_MODULATION.domains])}
-    by_name = told if set(reading_order(labels)) <= set(told) else None
-    in_order = {str(domain): row for row, domain in enumerate(labels.categories)}
-    by_place = in_order if renamed and len(in_order) == len(told) else None
-    for rows in (by_name, by_place):
-        if rows is not None and _agree(labels, values, stored, rows):
-            return rows
-    return by_name
-
-
-def _agree(
-    labels: pd.Categorical,
-    values: Mapping[str, NDArray[np.float64]],
-    stored: Mapping[str, Any],
-    rows: Mapping[str, int],
-) -> bool:
-    """Tell whether the means over domains are those that are stored in these rows, if any are."""
-    names = reading_order(labels)
-    inside = [np.asarray(labels == domain) for domain in names]
-    for each in values.keys() & stored.keys():
-        means = [float(values[each][spots].mean()) for spots in inside]
-        told = np.asarray(stored[each])[[rows[domain] for domain in names]]
-        if not np.allclose(means, told, rtol=_ROUNDING, atol=0):
-            return False
-    return True
-
-
-def _n_shown(found: _Found, n_genes: int) -> int:
-    """How many genes each domain is shown with; none where they cannot be told."""
-    genes = found.stored.get(IN_MODULATION.genes)
-    return 0 if genes is None else min(n_genes, np.shape(genes)[1])
-
-
 def _new_axes(scenes: Sequence[Scene | None], n_domains: int, n_genes: int) -> list[Axes]:
     """Two maps, above each other or side by side as the tissue is wide or tall, beside boxes and genes.
 
@@ -338,7 +214,7 @@ def _new_axes(scenes: Sequence[Scene | None], n_domains: int, n_genes: int) -> l
     return [figure.add_subplot(place) for place in [*maps, grid[:, -2], grid[:, -1]]]
 
 
-def _draw_boxes(ax: Axes, found: _Found) -> None:
+def _draw_boxes(ax: Axes, found: Modulated) -> None:
     """Two boxes for each domain in tones that are told apart however narrow the boxes are: light for the factor."""
     from matplotlib.patches import Patch
 
@@ -385,58 +261,3 @@ def _draw_box(ax: Axes, values: NDArray[np.float64], y: float, *, color: str, in
     ax.add_patch(Rectangle((first, y - 0.15), third - first, 0.3, facecolor=color, edgecolor=color, linewidth=1.4))
     ax.plot(median, y, "o", color=inside, markersize=4)  # a line would hide a box that is no wider
     ax.update_datalim([(low, y), (high, y)])
-
-
-def _draw_genes(ax: Axes, found: _Found, n_genes: int) -> None:
-    """Name genes in cells, the deeper in colour the more goes with them."""
-    ax.set_title("genes behind it")
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.spines[:].set_visible(False)
-    if IN_MODULATION.genes not in found.stored:
-        reason = str(found.stored.get(IN_MODULATION.why_no_genes, "no genes are stored"))
-        ax.text(0.5, 0.5, f"Genes cannot be told:\n{reason}.", wrap=True, **_middle(), transform=ax.transAxes)
-        return
-    from matplotlib.colors import LinearSegmentedColormap
-    from matplotlib.patches import Patch, Rectangle
-
-    stored = (IN_MODULATION.genes, IN_MODULATION.influence, IN_MODULATION.relative_share)
-    genes, influence, share = (np.asarray(found.stored[each]) for each in stored)
-    n_shown = _n_shown(found, n_genes)
-    strongest = max(float(np.abs(influence[found.rows, :n_shown]).max(initial=0)), 1e-12)
-    scales = [LinearSegmentedColormap.from_list("", ["white", color]) for color in (_LESS, _MORE)]
-    for place, row in enumerate(found.rows):
-        named = shown(genes[row, :n_shown])
-        for number in range(n_shown):
-            told = float(influence[row, number])
-            fill = scales[int(share[row, number] >= 1)](0.06 + 0.94 * abs(told) / strongest)
-            ink = "white" if np.dot(fill[:3], (0.299, 0.587, 0.114)) < 0.5 else "black"
-            ax.add_patch(Rectangle((number + 0.03, place - 0.44), 0.94, 0.88, facecolor=fill, linewidth=0))
-            label = ax.text(number + 0.5, place - 0.13, named[number], **_middle(), color=ink)
-            label.set_fontsize(float(np.clip(76 / max(len(label.get_text()), 1), 5.5, 9.0)))
-            percent = _percent(told)
-            ax.text(number + 0.5, place + 0.22, percent, **_middle(), color=ink, fontsize="x-small")
-    ax.set_xlim(0, n_shown)
-    ax.set_ylim(len(found.names) - 0.4, -0.6)
-    ax.legend(
-        [Patch(facecolor=_MORE), Patch(facecolor=_LESS)],
-        ["more of the gene here than elsewhere", "less of it"],
-        title="share of the modulation that goes, to first order,\nwhen the gene's vector becomes the mean gene's;\n"
-        "shares overlap and need not add up to 100 %",
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.01),
-        ncols=2,
-        frameon=False,
-        fontsize="small",
-        title_fontsize="small",
-        handlelength=1.0,
-    )
-
-
-def _percent(share: float) -> str:
-    percent = 100 * share
-    return f"{percent:{'.0f' if abs(percent) >= 10 else '.2g'}} %".replace("-", "−")
-
-
-def _middle() -> dict[str, Any]:
-    return {"horizontalalignment": "center", "verticalalignment": "center"}
