@@ -3,41 +3,34 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from semst._batch_key import slice_column
 from semst._doubts import warn_of_bare_glass
-from semst._inputs import find_table, read_counts, read_matrix
+from semst._inputs import find_table
 from semst._joined import warn_of_joined_slices
 from semst._keys import CONTROL, IN_CONTROL, SEMANTICS, SPATIAL, ControlKeys
-from semst._labels import empty_as_missing
-from semst._problems import MOST_SEED, Problems, is_whole, listed
+from semst._problems import Problems
 from semst._provenance import versions
-from semst._results import Data, check_untaken, check_writable, target
-from semst.clustering._checks import ClusterOptions, check
+from semst._results import Data, check_writable, target
+from semst.clustering._checks import check
 from semst.control._arms import Setting, run_arms
+from semst.control._options import ControlOptions
+from semst.control._read import (
+    check_molecules,
+    check_name,
+    check_spots,
+    check_vectors,
+    compute_meaning,
+    read_labels,
+    read_meaning,
+)
 from semst.control._verdict import differences, verdict
-from semst.pp._compute_semantics import compute_gene_semantics
-from semst.pp._gene_semantics import written_params
 from semst.pp._graphs import spatial_graph
-from semst.pp._pool import Pooling
-from semst.pp._semantics_options import SemanticsOptions
 from semst.training._device import pick_device
 from semst.training._recipe import recipe_for
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from anndata import AnnData
 
 logger = logging.getLogger("semst")
 
 WHERE = "semst.tl.semantic_control"
-_FEWEST_SPOTS = 11  # ten neighbours and the spot itself, for PAS
-_FEWEST_VECTORS = 10  # of fewer, a permutation may well be none
-_FEWEST_MOLECULES = 100  # held out
 
 
 def semantic_control(
@@ -207,7 +200,7 @@ def semantic_control(
         n_top_genes=n_top_genes,
         n_neighbors=n_neighbors,
         epochs=epochs,
-        device=device,
+        device=str(device),
         random_state=random_state,
         spatial_key=spatial_key,
         coordinate_system=coordinate_system,
@@ -218,18 +211,18 @@ def semantic_control(
     problems = Problems(WHERE)
     options.check(problems)
     check_writable(table, problems, copy=copy)
-    _check_name(table, options, problems)
-    chosen_device = pick_device(device, problems)
-    reference = _read_labels(table, labels, problems)
-    meaning = _read_meaning(table, options, problems)
-    _check_spots(table, options, problems)
-    _check_molecules(table, options, problems)
+    check_name(table, options, problems)
+    chosen_device = pick_device(options.device, problems)
+    reference = read_labels(table, labels, problems)
+    meaning = read_meaning(table, options, problems)
+    check_spots(table, options, problems)
+    check_molecules(table, options, problems)
     if meaning is not None:
-        _check_vectors(meaning, problems)
+        check_vectors(meaning, problems)
     checked = check(data, table, options.for_cluster(), problems)
     if meaning is None:
-        meaning = _compute_meaning(table, options)
-        _check_vectors(meaning, problems)
+        meaning = compute_meaning(table, options)
+        check_vectors(meaning, problems)
         problems.raise_if_any()
     where = WHERE.rpartition(".")[2]
     warn_of_bare_glass(table, where=where)
@@ -265,168 +258,3 @@ def semantic_control(
         "versions": versions(),
     }
     return data if copy else None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ControlOptions:
-    """The choices of :func:`semantic_control`, which documents them."""
-
-    n_clusters: int | None  # None is refused
-    seeds: int
-    labels: str | None
-    semantics_key: str
-    layer: str | None
-    held_out: float
-    n_top_genes: int
-    n_neighbors: int
-    epochs: int | None
-    device: str
-    random_state: int
-    spatial_key: str
-    coordinate_system: str | None
-    batch_key: str | None
-    key_added: str
-
-    def check(self, problems: Problems) -> None:
-        """Note values that are not allowed, but for those of :func:`semst.tl.cluster`, which are checked with it."""
-        if self.n_clusters is None:
-            problems.add("n_clusters must be a whole number of at least 2, got None; all arms need the same number.")
-        if not is_whole(self.seeds, least=2):
-            problems.add(f"seeds must be a whole number of at least 2, got {self.seeds!r}; one run has no spread.")
-        elif is_whole(self.random_state, least=0) and self.random_state <= MOST_SEED < self.runs[-1]:
-            problems.add(
-                f"random_state={self.random_state} leaves no room for {self.seeds} seeds, the highest of which may be "
-                f"{MOST_SEED}; take a lower one."
-            )
-        if not self.has_share:
-            problems.add(f"held_out must be a share of the molecules from 0.01 to 0.5, got {self.held_out!r}.")
-
-    @property
-    def runs(self) -> range:
-        """Seeds of the runs in each arm."""
-        return range(int(self.random_state), int(self.random_state) + int(self.seeds))
-
-    @property
-    def has_share(self) -> bool:
-        """Tell whether ``held_out`` is a share that may be held out."""
-        share = self.held_out
-        return isinstance(share, float | np.floating) and bool(0.01 <= share <= 0.5)
-
-    def for_cluster(self) -> ClusterOptions:
-        """Give the choices in the form of :func:`semst.tl.cluster`; semantics are seen to here."""
-        return ClusterOptions(
-            n_clusters=self.n_clusters,
-            semantics_key=None,
-            layer=self.layer,
-            n_top_genes=self.n_top_genes,
-            n_neighbors=self.n_neighbors,
-            epochs=self.epochs,
-            device=self.device,
-            random_state=self.random_state,
-            spatial_key=self.spatial_key,
-            coordinate_system=self.coordinate_system,
-            batch_key=self.batch_key,
-            key_added=self.key_added,
-        )
-
-    def params(self) -> dict[str, Any]:
-        """Give the choices in a form that can be written to disk: what is None is left out."""
-        return {name: value for name, value in vars(self).items() if value is not None}
-
-
-def _read_labels(table: AnnData, key: str | None, problems: Problems) -> pd.Series | None:
-    if key is None:
-        return None
-    if key not in table.obs:
-        problems.missing(f"no labels obs[{key!r}]; obs has {listed(table.obs.columns)}, or leave `labels` out.")
-        return None
-    labels = empty_as_missing(table.obs[key])
-    if labels.nunique() < 2:
-        problems.add(f"obs[{key!r}] must hold at least two labels, got {listed(labels.dropna().unique())}.")
-    return labels
-
-
-def _read_meaning(table: AnnData, options: ControlOptions, problems: Problems) -> Pooling | None:
-    """Read gene vectors, and how they were pooled; None where they are still to be made."""
-    key = options.semantics_key
-    if key not in table.varm:
-        if key in table.obsm:
-            problems.missing(
-                f"obsm[{key!r}] has no gene vectors beside it in varm[{key!r}], so there is nothing to permute among "
-                "genes; make some with `semst.pp.gene_semantics(adata, key_added='genes')` and name them with "
-                "`semantics_key='genes'`."
-            )
-        elif key != SEMANTICS.base:
-            problems.missing(
-                f"no gene vectors: varm[{key!r}] is missing; varm has {listed(table.varm)}. "
-                f"Make them with `semst.pp.gene_semantics(adata, key_added={key!r})`."
-            )
-        return None
-    vectors = read_matrix(table, "varm", key, problems, way_out="; run `semst.pp.gene_semantics` again")
-    if vectors is None:
-        return None
-    params = written_params(table, key)
-    readable = options.layer is None or options.layer in table.layers  # if not, that is noted elsewhere
-    if key in table.uns and readable and params.get("layer") != options.layer:
-        source, wanted = (
-            "X" if layer is None else f"layers[{layer!r}]" for layer in (params.get("layer"), options.layer)
-        )
-        problems.add(
-            f"{key!r} was pooled from {source}, but the counts are those of {wanted}; give both the same `layer`."
-        )
-    return Pooling.of(vectors, params)
-
-
-def _compute_meaning(table: AnnData, options: ControlOptions) -> Pooling:
-    logger.info("no gene vectors in varm[%r]: those of semst.pp.gene_semantics by default are used.", SEMANTICS.base)
-    computed = compute_gene_semantics(table, SemanticsOptions(layer=options.layer, progress=False))
-    assert computed.gene_vectors is not None  # the default mode makes them
-    return Pooling(computed.gene_vectors)
-
-
-def _check_name(table: AnnData, options: ControlOptions, problems: Problems) -> None:
-    """Note a name under which the result would take the place of semantics, or of what semst did not write."""
-    key = options.key_added
-    if key in (SEMANTICS.base, options.semantics_key, SPATIAL.coordinates, options.spatial_key):
-        problems.add(f"key_added={key!r} is a name that coordinates or semantics have; choose another name.")
-        return
-    place = ("uns", ControlKeys(key).uns)
-    check_untaken(table, key, [place], problems, known_by=(IN_CONTROL.runs, IN_CONTROL.verdict))
-
-
-def _check_spots(table: AnnData, options: ControlOptions, problems: Problems) -> None:
-    """Note a tissue, or a slice, too small for spatial coherence."""
-    if table.n_obs < _FEWEST_SPOTS:
-        problems.add(f"at least {_FEWEST_SPOTS} spots are needed to measure spatial coherence, got {table.n_obs}.")
-        return
-    column = None if options.batch_key is None else slice_column(table, options.batch_key, problems)
-    if column is None:
-        return
-    sizes = column.value_counts()
-    least = int(sizes[sizes > 0].min())  # a category may have no spot
-    if least < _FEWEST_SPOTS:
-        problems.add(
-            f"at least {_FEWEST_SPOTS} spots are needed in each slice to measure spatial coherence, got {least}."
-        )
-
-
-def _check_molecules(table: AnnData, options: ControlOptions, problems: Problems) -> None:
-    """Note counts of which too few would be held out."""
-    noted = len(problems)
-    counts = read_counts(table, problems, layer=options.layer)
-    if counts is None or len(problems) > noted or not options.has_share:
-        return
-    in_spot = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
-    expected = float(in_spot[in_spot > 1].sum()) * options.held_out  # a lone molecule is never taken
-    if expected < _FEWEST_MOLECULES:
-        problems.add(
-            f"about {expected:.0f} molecules would be held out, too few to judge domains (at least "
-            f"{_FEWEST_MOLECULES}); raise `held_out`."
-        )
-
-
-def _check_vectors(meaning: Pooling, problems: Problems) -> None:
-    """Note too few vectors to permute them."""
-    n_known = int(meaning.known.sum())
-    if n_known < _FEWEST_VECTORS:
-        problems.add(f"at least {_FEWEST_VECTORS} genes with a vector are needed to permute them, got {n_known}.")
