@@ -820,6 +820,11 @@ def test_columns_whose_account_is_lost_may_be_written_anew(tissue):
     assert list(adata.uns["query"]) == ["glia"]
 
 
+def test_a_key_of_another_kind_is_told(tissue):
+    with pytest.raises(ValueError, match="key_added must be made of letters"):
+        query(tissue.copy(), ["MBP"], key_added=["query"], **FEW)
+
+
 @pytest.mark.parametrize("key", ["gene_semantics", "spatial", "mine"])
 def test_names_of_coordinates_and_semantics_are_not_for_queries(tissue, key):
     adata = tissue.copy()

@@ -132,9 +132,8 @@ def query(
         the table; if no gene has a vector, or none varies; if names of spots or genes are duplicated, or there is a
         single spot; if an argument is out of range; if ``key_added`` names what semst did not write, or gene vectors
         would take the place of spot vectors from elsewhere; if the table is a view of one on disk; if counts are no raw
-        counts; if
-        a spot has no slice, a slice fewer than 10 spots, or a graph that is there edges between slices; if a graph that
-        is there has no edges; if the encoder is not the one that made the gene vectors.
+        counts; if a spot has no slice, a slice fewer than 10 spots, or a graph that is there edges between slices; if a
+        graph that is there has no edges; if the encoder is not the one that made the gene vectors.
     OSError
         If the model cannot be loaded.
 
@@ -179,7 +178,7 @@ def query(
         problems.whole(name, number, least=least)
     problems.seed(random_state)
     check_writable(table, problems, copy=False)
-    if key_added in {SPATIAL.coordinates, SEMANTICS.base, semantics_key}:
+    if key_added in (SPATIAL.coordinates, SEMANTICS.base, semantics_key):
         problems.add(f"key_added={key_added!r} is a name that coordinates or semantics have; choose another name.")
     check_names(table, problems)
     if table.n_obs == 1:
