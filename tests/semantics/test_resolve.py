@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+import timeit
 
 import anndata
 import numpy as np
@@ -261,12 +262,17 @@ def test_every_official_symbol_means_its_gene(species):
 
 
 def test_thirty_thousand_names_are_fast():
+    """Said in look-ups, of which it takes about four times these, so that a slow or busy machine does not count."""
     index = gene_index("human")
     names = [*index.symbols[:15000], *list(index.alias)[:5000], *(f"AC{n:06d}.1" for n in range(10000))]
-    resolve_genes(names)
-    start = time.process_time()
-    resolve_genes(names)
-    assert time.process_time() - start < 0.3
+
+    def look_up_ten_times():
+        return [name.strip().upper() in index.official for _ in range(10) for name in names]
+
+    def least_time(work):
+        return min(timeit.repeat(work, number=1, repeat=5, timer=time.process_time))
+
+    assert least_time(lambda: resolve_genes(names)) < 8 * least_time(look_up_ten_times)
 
 
 def test_wrong_input_is_refused():
