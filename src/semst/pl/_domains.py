@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,13 +8,14 @@ import pandas as pd
 
 from semst._inputs import find_table, is_spatialdata
 from semst._keys import CLUSTER, SPATIAL, ClusterKeys
-from semst._problems import Problems, counted, is_between, listed, meant
+from semst._problems import Problems, counted, is_between, listed
 from semst.pl import _draw
 from semst.pl._axes import given_axes, new_axes, stack_from_left
-from semst.pl._colors import Palette, as_labels, assign_colors, check_labels, check_palette, keep_colors
-from semst.pl._describe import has_description, read_names
+from semst.pl._colors import Palette, assign_colors, check_palette, keep_colors
+from semst.pl._columns import labels_among, read_columns, read_keys
+from semst.pl._legend import explaining_slice, legend_entries, legend_width, rows_beside
 from semst.pl._scene import Scene, check_map_options
-from semst.pl._slices import read_scenes, slice_of_colorbar, slices_of
+from semst.pl._slices import read_scenes, slices_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 _WHERE = "semst.pl.domains"
 _PANEL_AREA = 16.0  # square inches
 _WIDEST = 15.0  # inches of a row of slices, which become smaller beyond that
-_LEGEND_ROW = 0.25  # inches
-_LEGEND_LETTERS = 36  # in a line of the legend, where domains are named
 
 
 def domains(
@@ -163,11 +160,11 @@ def domains(
     """
     table = find_table(data, table_key=table_key, where=_WHERE)
     problems = Problems(_WHERE)
-    keys = _keys(color)
+    keys = read_keys(color, where=_WHERE)
     called = "sdata" if is_spatialdata(data) else "adata"
-    columns = _read_columns(table, keys, problems, name=called)
-    labels = _labels(columns)
-    entries = _legend_entries(table, keys, columns, problems, names=names, name=called)
+    columns = read_columns(table, keys, problems, name=called)
+    labels = labels_among(columns)
+    entries = legend_entries(table, keys, columns, problems, names=names, name=called)
     check_palette(palette, labels, problems)
     slices = {} if batch_key is None else slices_of(table, batch_key, problems)
     panels = [(key, name) for key in keys for name in slices or [""]]
@@ -196,7 +193,7 @@ def domains(
         across = min(ncols, len(slices) or len(keys))
         shrink = min(1.0, _WIDEST / (across * width)) if slices else 1.0
         panel = (width * shrink, height * shrink)
-        beside = max(_legend_width(columns[key], entries.get(key, {}), panel[1]) for key in keys) if legend else 0.0
+        beside = max(legend_width(columns[key], entries.get(key, {}), panel[1]) for key in keys) if legend else 0.0
         if slices:  # of a row one panel alone has a legend, and each key has rows of its own
             axes = new_axes(len(slices), ncols=ncols, size=panel, beside=beside / across, above=0.7, blocks=len(keys))
         else:
@@ -205,7 +202,7 @@ def domains(
     else:
         in_row = len(scenes)
         stack_from_left(axes)
-    explaining = {key: _explaining(column, slices, in_row=in_row) for key, column in columns.items()}
+    explaining = {key: explaining_slice(column, slices, in_row=in_row) for key, column in columns.items()}
     for panel_ax, (key, name), told in zip(axes, panels, titles, strict=True):
         scene, column, rows = scenes[name], columns[key], slices.get(name)
         assert scene is not None  # without a scene there was a problem
@@ -220,99 +217,6 @@ def domains(
     for key, column in labels.items():
         keep_colors(table, key, column, colors[key])
     return axes[0] if isinstance(color, str) and not slices else axes
-
-
-def _keys(color: object) -> list[str]:
-    keys = [color] if isinstance(color, str) else list(color) if isinstance(color, Iterable) else [color]
-    wrong = [key for key in keys if not isinstance(key, str)]
-    if wrong:
-        message = (
-            f"{_WHERE}: `color` must be a key of obs, or a list of several, got {type(wrong[0]).__name__}; leave it "
-            f"out for the domains of `semst.tl.cluster`."
-        )
-        raise TypeError(message)
-    return [str(key) for key in keys]
-
-
-def _read_columns(
-    table: AnnData, keys: list[str], problems: Problems, *, name: str
-) -> dict[str, pd.Categorical | NDArray[np.float64]]:
-    """Labels or numbers by key."""
-    if not keys:
-        problems.add("`color` names no key of obs.")
-    columns: dict[str, pd.Categorical | NDArray[np.float64]] = {}
-    for key in keys:
-        if key not in table.obs:
-            problems.missing(f"no obs[{key!r}]; {_way_out(table, key, name=name)}")
-            continue
-        if not check_labels(table.obs[key], key, problems):
-            continue
-        labels = as_labels(table.obs[key])
-        columns[key] = table.obs[key].to_numpy(dtype=np.float64, na_value=np.nan) if labels is None else labels
-    return columns
-
-
-def _labels(columns: Mapping[str, pd.Categorical | NDArray[np.float64]]) -> dict[str, pd.Categorical]:
-    return {key: column for key, column in columns.items() if isinstance(column, pd.Categorical)}
-
-
-def _way_out(table: AnnData, key: str, *, name: str) -> str:
-    """Say what could have been meant by a key that is not in ``obs``."""
-    there = f"obs has {listed(table.obs.columns)}."
-    if key in table.var_names:
-        how = f"`squidpy.pl.spatial_scatter(adata, color={key!r}, shape=None)` or by scanpy"
-        return (
-            f"{key!r} is a gene, and this function draws domains and other columns of obs. Genes are drawn by "
-            f"{how if name == 'adata' else 'spatialdata-plot'}, and averaged over neighbours by "
-            f"`semst.tl.query({name}, {key!r})` and `semst.pl.query({name})`; {there}"
-        )
-    if near := meant(key, table.obs.columns):
-        return f"{near} {there[0].upper()}{there[1:]}"
-    # Whoever wants domains and has none yet, asks for no gene.
-    called = [] if key == CLUSTER.obs else [str(gene).upper() for gene in table.var_names]
-    genes = get_close_matches(key.upper(), called, n=3, cutoff=0.7)
-    spelled = [str(gene) for gene in table.var_names if str(gene).upper() in genes][:3]
-    alike = f" Genes of like names are {listed(spelled)}; they are drawn by squidpy and scanpy." if spelled else ""
-    return f"{there}{alike} Domains are made by `semst.tl.cluster({name}, n_clusters=...)`."
-
-
-def _legend_entries(
-    table: AnnData,
-    keys: list[str],
-    columns: Mapping[str, pd.Categorical | NDArray[np.float64]],
-    problems: Problems,
-    *,
-    names: bool,
-    name: str,
-) -> dict[str, dict[str, str]]:
-    """What the legend says of each category of each key: its label, and its name where that is wanted and there."""
-    labels = _labels(columns)
-    entries = {key: {each: each for each in map(str, column.categories)} for key, column in labels.items()}
-    if not names:
-        return entries
-    for key in keys:
-        optional = key != keys[0] or key not in columns
-        if optional and not (key in labels and has_description(table, key)):
-            continue
-        found = read_names(table, key, problems, name=name)
-        if found is None:
-            continue
-        if key not in labels:
-            problems.add(f"obs[{key!r}] holds no labels that could be named; make it categorical.")
-            continue
-        unknown = sorted(set(map(str, labels[key].remove_unused_categories().categories)) - set(found))
-        if unknown:
-            problems.add(
-                f"obs[{key!r}] has the domains {listed(unknown)}, but those described are {listed(found)}; "
-                f"run `semst.tl.describe({name}, key={key!r})` again."
-            )
-        entries[key] |= {label: _named(label, words) for label, words in found.items() if words}
-    return entries
-
-
-def _named(label: str, words: str) -> str:
-    """Put a name beside a label, apart from it where the label is made of words as well."""
-    return "\n".join(textwrap.wrap(f"{label} {words}" if label.isdigit() else f"{label}: {words}", _LEGEND_LETTERS))
 
 
 def _titles(title: str | Sequence[str] | None, keys: list[str], slices: list[str], problems: Problems) -> list[str]:
@@ -344,30 +248,6 @@ def _check_options(problems: Problems, *, alpha: float, scale_bar: bool | float)
         problems.add(f"`scale_bar` must be True, False or micrometres per unit above 0, got {scale_bar}.")
 
 
-def _legend_width(column: pd.Categorical | NDArray[np.float64], entries: Mapping[str, str], height: float) -> float:
-    """Inches that a legend in ten-point type takes, near enough for the size of a figure."""
-    if not isinstance(column, pd.Categorical):
-        return 0.8
-    shown = [*entries.values(), *([_draw.name_of_missing(column)] if (np.asarray(column.codes) < 0).any() else [])]
-    lines = [line for entry in shown for line in entry.split("\n")]
-    longest = max(map(len, lines), default=0)
-    return -(-len(lines) // _legend_rows(height)) * (0.45 + 0.085 * longest)
-
-
-def _legend_rows(height: float) -> int:
-    """How many lines of a legend have room beside a panel."""
-    return max(1, int(height / _LEGEND_ROW))
-
-
-def _explaining(
-    column: pd.Categorical | NDArray[np.float64], slices: Mapping[str, NDArray[np.int64]], *, in_row: int
-) -> str:
-    """Name of the slice beside which the colours are explained, at the end of the first row."""
-    if isinstance(column, pd.Categorical):
-        return (list(slices) or [""])[in_row - 1]
-    return slice_of_colorbar(column, slices, in_row=in_row)
-
-
 def _draw_labels(
     ax: Axes,
     scene: Scene,
@@ -384,7 +264,7 @@ def _draw_labels(
     if entries is not None:
         height = ax.get_window_extent().height / ax.figure.dpi
         shown = {entries.get(name, name): color for name, color in _draw.legend_of(labels, colors).items()}
-        _draw.add_legend(ax, shown, rows=_legend_rows(height))
+        _draw.add_legend(ax, shown, rows=rows_beside(height))
 
 
 def _draw_values(
