@@ -299,6 +299,13 @@ class TestRefusals:
         refused(capfd, "demo", "--out", tmp_path, match="exists already")
         assert names_in(tmp_path) == ["domains.h5ad"]
 
+    def test_a_demo_that_fails_leaves_no_empty_folder(self, tmp_path, capfd):
+        refused(capfd, "demo", "--out", tmp_path / "new" / "deep", "--n-genes", 2, match="n_genes must be")
+        assert names_in(tmp_path) == []
+        (tmp_path / "kept").mkdir()
+        refused(capfd, "demo", "--out", tmp_path / "kept", "--n-genes", 2, match="n_genes must be")
+        assert names_in(tmp_path) == ["kept"]
+
 
 def test_bad_data_give_one_line_and_no_file(tissue, tmp_path, capfd):
     tissue.X.data[:3] = -1

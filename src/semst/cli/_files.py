@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -151,6 +151,26 @@ def check_free(outputs: Iterable[Path], *, inputs: Iterable[Path] = (), overwrit
         if output.is_dir() and not is_zarr:
             message = f"{output} is a folder that holds no zarr; it will not be replaced."
             raise FileExistsError(message)
+
+
+@contextmanager
+def made(folder: Path) -> Iterator[None]:
+    """Make a folder, and those above it, for a block that writes into it; if that fails, none stays behind empty.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made, or is a file.
+    """
+    new = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # something was kept in it, or above
+            for each in new:
+                each.rmdir()
+        raise
 
 
 @contextmanager
