@@ -195,6 +195,13 @@ def test_chaos_knows_neither_quarter_turns_nor_units_nor_names_nor_order(seed, t
     assert chaos(turned[order], np.array(names)[labels][order]) == pytest.approx(chaos(places, labels))
 
 
+@pytest.mark.parametrize("away", [0, 1e6, 4e6])
+def test_a_grid_of_half_units_is_no_coarser_far_from_its_origin(away):
+    places = np.stack(np.meshgrid(np.arange(20), np.arange(20)), axis=-1).reshape(-1, 2) / 2
+    labels = np.random.default_rng(0).integers(0, 3, len(places))
+    assert pas(places + away, labels) == pas(places, labels)
+
+
 @pytest.mark.parametrize("measure", [pas, chaos])
 @pytest.mark.parametrize(
     ("places", "labels", "message"),

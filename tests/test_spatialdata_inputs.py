@@ -277,6 +277,28 @@ def test_places_at_different_z_are_not_pressed_into_one_plane(kind):
     np.testing.assert_array_equal(found, PLACES)
 
 
+@pytest.mark.filterwarnings("ignore:The geometry column of the GeoDataFrame has 3 dimensions:UserWarning")
+def test_polygons_at_one_height_are_in_one_plane_however_many_corners_they_have():
+    from geopandas import GeoDataFrame
+    from shapely import Polygon
+
+    angles = [np.linspace(0, 2 * np.pi, corners, endpoint=False) for corners in (3, 7, 11, 24)]
+    outlines = [
+        Polygon(np.column_stack([x + np.cos(each), y + np.sin(each), np.full(each.size, 0.1)]))
+        for (x, y), each in zip(PLACES, angles, strict=True)
+    ]
+    found, error = read(sdata_of(table(), spots=ShapesModel.parse(GeoDataFrame(geometry=outlines, index=NAMES))))
+    assert error is None
+    np.testing.assert_allclose(found, PLACES)
+
+
+def test_a_table_that_does_not_say_by_which_columns_it_annotates():
+    sdata = sdata_of(table(), spots=circles())
+    del sdata["table"].uns["spatialdata_attrs"]["region_key"]
+    _, error = read(sdata)
+    assert "uns['spatialdata_attrs'] does not say 'region_key'" in str(error)
+
+
 @pytest.mark.parametrize("lost", ["region", "instance"])
 def test_a_table_that_lost_the_columns_by_which_it_annotates(lost):
     sdata = sdata_of(table(), spots=circles())

@@ -17,7 +17,7 @@ def named_device(device: str, problems: Problems) -> torch.device:
     try:
         named = torch.device(device)
         torch.zeros(1, device=named)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         problems.add(f"device {device!r} cannot be used here ({str(error).splitlines()[0]}); use 'auto' or 'cpu'.")
         return torch.device("cpu")  # never used: the problem is raised
     return named

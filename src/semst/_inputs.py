@@ -248,6 +248,14 @@ def read_matrix(
     return None
 
 
+def as_numbers(values: object) -> NDArray[np.float64] | None:
+    """Give values as an array of numbers; None where they are none, or ragged."""
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+
+
 def dense(stored: Any) -> NDArray[Any]:  # noqa: ANN401
     """Give as an array what ``obsm`` and ``varm`` may hold: one of numpy or dask, a sparse matrix, a DataFrame."""
     if isinstance(stored, pd.DataFrame) and all(map(pd.api.types.is_numeric_dtype, stored.dtypes)):
@@ -290,16 +298,9 @@ def read_coordinates(
     ``(n_spots, 2)`` float64 in the unit of the coordinates; None if they could not be read.
     """
     if is_spatialdata(data) and table.uns.get(SPATIAL.attributes):
-        from semst._spatialdata import annotated_centroids, annotated_regions, the_table_itself
+        from semst._spatialdata import annotated_centroids, annotated_regions, check_annotating, the_table_itself
 
-        keys = [table.uns[SPATIAL.attributes][name] for name in ("region_key", "instance_key")]
-        lost = [key for key in keys if key not in table.obs]
-        if lost:
-            problems.missing(
-                f"the table annotates elements by columns of obs that are missing: {listed(lost)}; obs has "
-                f"{listed(table.obs.columns)}. Put them back, or {the_table_itself(data, table)}: x and y in its "
-                f"obsm[{SPATIAL.coordinates!r}] are read then."
-            )
+        if not check_annotating(data, table, problems):
             return None
         if spatial_key != SPATIAL.coordinates:
             problems.add(

@@ -18,6 +18,7 @@ PAS_NEIGHBORS = 10
 _PAS_DIFFERING = 6
 # Two distances this close (relative) are the same distance, rounded differently.
 _TIE = 1e-9
+_COARSEST = 0.01  # of a distance: where rounding may have moved places by more, it no longer says which are equally far
 _CHUNK = 100_000  # spots whose neighbours are in memory at a time
 
 
@@ -184,7 +185,7 @@ def _tied_neighbors(
         order = np.argsort(others, axis=1, kind="stable")[:, :-1]
         distances, neighbors = np.take_along_axis(others, order, 1), np.take_along_axis(neighbors, order, 1)
         last = distances[:, k - 1, None]
-        same = np.maximum(last * _TIE, rounding)
+        same = np.maximum(last * _TIE, np.minimum(last * _COARSEST, rounding))
         nearer, tied = distances < last - same, np.abs(distances - last) <= same
         weights = nearer + tied * (k - nearer.sum(axis=1, keepdims=True)) / tied.sum(axis=1, keepdims=True)
         # Where the farthest that was asked for is still tied, there may be more of the same beyond it.

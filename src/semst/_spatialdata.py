@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from spatialdata import SpatialData
 
+_FLAT = 1e-6  # relative: what rounding may do to the z of one plane
+
 
 def annotated_regions(table: AnnData) -> list[str]:
     """Names of the elements that observations of a table lie in, in the order of its metadata."""
@@ -33,6 +35,28 @@ def the_table_itself(data: SpatialData, table: AnnData) -> str:
     """Say how to hand in the table instead of the SpatialData, so that places come from ``obsm``."""
     names = [name for name, each in data.tables.items() if each is table or len(data.tables) == 1]
     return f"pass the table itself, `sdata[{names[0]!r}]`" if names else "pass the table itself"
+
+
+def check_annotating(data: SpatialData, table: AnnData, problems: Problems) -> bool:
+    """Note columns by which a table annotates elements and that it lost; whether it has them."""
+    attributes = table.uns[SPATIAL.attributes]
+    unsaid = [name for name in ("region", "region_key", "instance_key") if name not in attributes]
+    if unsaid:
+        problems.missing(
+            f"uns[{SPATIAL.attributes!r}] does not say {listed(unsaid)}; parse the table again with "
+            f"`spatialdata.models.TableModel`, or {the_table_itself(data, table)}: x and y in its "
+            f"obsm[{SPATIAL.coordinates!r}] are read then."
+        )
+        return False
+    keys = [attributes["region_key"], attributes["instance_key"]]
+    lost = [key for key in keys if key not in table.obs]
+    if lost:
+        problems.missing(
+            f"the table annotates elements by columns of obs that are missing: {listed(lost)}; obs has "
+            f"{listed(table.obs.columns)}. Put them back, or {the_table_itself(data, table)}: x and y in its "
+            f"obsm[{SPATIAL.coordinates!r}] are read then."
+        )
+    return not lost
 
 
 def pick_coordinate_system(
@@ -96,9 +120,11 @@ def pick_for_slices(
 
 
 def _systems(data: SpatialData, table: AnnData, problems: Problems) -> dict[str, set[str]] | None:
-    """Coordinate systems of each annotated element."""
+    """Coordinate systems of each annotated element; None where ``problems`` says why there are none."""
     from spatialdata.transformations import get_transformation
 
+    if not check_annotating(data, table, problems):
+        return None
     systems = {}
     for region in annotated_regions(table):
         if region not in data:
@@ -203,7 +229,7 @@ def annotated_centroids(
             "subset the table to the instances that are there, or mend its instance key."
         )
         return None
-    if any(np.ptp(heights[numbers == number]) > 0 for number in np.unique(numbers)):
+    if not all(_in_one_plane(heights[numbers == number]) for number in np.unique(numbers)):
         problems.add(
             f"what the table annotates lies at different z, and domains are drawn in one plane; "
             f"{the_table_itself(data, table)}: x and y in its obsm[{SPATIAL.coordinates!r}] are read then. Sections at "
@@ -234,12 +260,17 @@ def _centroids(data: SpatialData, region: str, system: str, problems: Problems) 
 
 
 def _heights(element: Any) -> NDArray[np.float64] | float:  # noqa: ANN401 (any element)
-    """Give z of each shape of an element, 0 where it is flat."""
+    """Give the highest z of each shape of an element, 0 where it has none."""
     from shapely import get_coordinates
 
     if not hasattr(element, "geometry") or not element.geometry.has_z.any():
         return 0.0
     places, which = get_coordinates(element.geometry.array, include_z=True, return_index=True)
-    corners = np.bincount(which, minlength=len(element))
-    heights: NDArray[np.float64] = np.bincount(which, weights=places[:, 2], minlength=len(element)) / corners
-    return heights
+    heights = np.full(len(element), -np.inf)
+    np.maximum.at(heights, which, np.nan_to_num(places[:, 2], nan=0.0))
+    return np.where(np.isfinite(heights), heights, 0.0)
+
+
+def _in_one_plane(heights: NDArray[np.float64]) -> bool:
+    """Tell whether all heights are one, but for the rounding of a transformation."""
+    return bool(np.ptp(heights) <= _FLAT * np.abs(heights).max())

@@ -282,6 +282,8 @@ def test_all_problems_at_once():
         ValueError, match=r"layout must be one of 'layers', 'patches'; got 'rings'.*species .* got 'rat'"
     ):
         simulated(layout="rings", species="rat")
+    with pytest.raises(ValueError, match=r"layout must be one of 'layers', 'patches'; got \['layers'\]"):
+        simulated(layout=["layers"])
     with pytest.raises(ValueError, match=r"layout must be one of .* n_spots must be at least 40 .* got 1\."):
         simulated(layout="rings", n_spots=1)
     with pytest.raises(ValueError, match="n_genes must be from 20 to 2913, got 3000"):

@@ -163,6 +163,24 @@ def test_names_that_domains_gave_each_other_go_with_their_spots(adata):
     assert [gene for gene, *_ in cells(axes[3])] == ["MBP", "C", "A"]
 
 
+@pytest.mark.parametrize(
+    "names", [{"1": "3", "2": "2", "3": "1"}, {"1": "c", "2": "b", "3": "a"}], ids=["given", "new"]
+)
+@pytest.mark.parametrize(
+    "kept_as",
+    [
+        lambda named: named.astype(object),
+        lambda named: named.astype("string"),
+        lambda named: named.astype(str).astype("category"),
+        lambda named: named.cat.reorder_categories(sorted(named.cat.categories)),
+    ],
+    ids=["object", "string", "sorted anew", "reordered"],
+)
+def test_names_go_with_their_spots_in_whatever_column(adata, names, kept_as):
+    adata.obs["semst"] = kept_as(adata.obs["semst"].cat.rename_categories(names))
+    assert [gene for gene, *_ in cells(semst.pl.modulation(adata, n_genes=1)[3])] == ["MBP", "C", "A"]
+
+
 def test_categories_in_another_order_keep_their_rows(adata):
     adata.obs["semst"] = adata.obs["semst"].cat.reorder_categories(["3", "1", "2"])
     assert [gene for gene, *_ in cells(semst.pl.modulation(adata, n_genes=1)[3])] == ["A", "C", "MBP"]
@@ -171,12 +189,11 @@ def test_categories_in_another_order_keep_their_rows(adata):
 @pytest.mark.parametrize(
     "other",
     [
-        lambda labels: labels.map({"1": "c", "2": "b", "3": "a"}).astype(object),
-        lambda labels: labels.map({"1": "c", "2": "b", "3": "a"}).astype(str).astype("category"),
         lambda labels: pd.Categorical(np.resize(["a", "b", "c"], 144)),
         lambda labels: np.resize(["L1", "L2", "L3"], 144),
+        lambda labels: labels.map({"1": "a", "2": "b", "3": "b"}).astype(object),
     ],
-    ids=["renamed text", "sorted anew", "other categories", "other text"],
+    ids=["other categories", "other text", "two domains joined"],
 )
 def test_as_many_labels_of_other_spots_are_refused(adata, other):
     adata.obs["semst"] = other(adata.obs["semst"])
@@ -240,6 +257,15 @@ def test_options_of_the_maps_are_told_with_all_else_and_before_there_is_a_figure
     assert "n_genes" in str(raised.value)
     assert plt.get_fignums() == []
     assert "semst_colors" not in adata.uns
+
+
+def test_spots_that_are_not_those_of_the_run_are_told(adata, caplog):
+    semst.pl.modulation(adata)
+    semst.pl.modulation(adata[adata.obs["semst"] != "1"].copy())
+    assert caplog.text == ""
+    axes = semst.pl.modulation(adata[5:].copy(), n_genes=1)
+    assert [gene for gene, *_ in cells(axes[3])] == ["A", "C", "MBP"]
+    assert "the spots of the domains in obs['semst'] are not those of the run" in caplog.text
 
 
 def test_a_part_of_the_tissue_has_the_rows_of_its_domains(adata):

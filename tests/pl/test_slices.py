@@ -203,7 +203,10 @@ def test_the_only_picture_is_that_of_the_slice_it_names_or_of_a_common_slide(sli
     slices.uns["spatial"] = {library: plain_library()}
     assert [bool(ax.images) for ax in semst.pl.domains(slices, batch_key="slice")] == beneath
     if not all(beneath):
-        with pytest.raises(KeyError, match="no tissue image of slice 's10' lies under its spots, in uns"):
+        told = (
+            rf"no library in uns\['spatial'\] \('{library}'\) bears the name of slice 's10'; say .*{{...: '{library}'}}"
+        )
+        with pytest.raises(KeyError, match=told):
             semst.pl.domains(slices, batch_key="slice", image=True)
     else:
         assert all(ax.images for ax in semst.pl.domains(slices, batch_key="slice", image=True))
@@ -235,6 +238,14 @@ def test_options_of_another_kind_are_told(slices, option, message):
         semst.pl.domains(slices, batch_key="slice", **option)
 
 
+def test_a_misspelt_key_of_slices_is_told_without_what_follows_from_it(slices):
+    slices.uns["spatial"] = {"s2": plain_library(), "s10": plain_library()}
+    with pytest.raises(ValueError, match=r"(?s)`alpha` must be in.*no obs\['donor'\]") as told:
+        semst.pl.domains(slices, batch_key="donor", title=["a", "b"], ax=plt.subplots(1, 2)[1], alpha=3)
+    for false in ("`title`", "`ax`", "several"):
+        assert false not in str(told.value)
+
+
 def test_the_accessor_draws_the_same(slices):
     assert len(slices.semst.domains(batch_key="slice")) == 2
 
@@ -245,9 +256,19 @@ def test_an_image_is_required_of_the_slices_that_it_is_asked_for(slices):
     panels = semst.pl.domains(slices, batch_key="slice", image={"s2": True})
     assert [bool(ax.images) for ax in panels] == [True, False]
     for image in ({"s10": True}, {"s2": False, "s10": True}, True):
-        with pytest.raises(KeyError, match="no tissue image of slice 's10' lies under its spots"):
+        with pytest.raises(KeyError, match="bears the name of slice 's10'"):
             semst.pl.domains(slices, batch_key="slice", image=image)
     assert semst.pl.domains(slices, batch_key="slice", image={"s10": "s2"})[1].images
+
+
+@pytest.mark.parametrize("image", [None, False])
+def test_spots_are_as_large_as_their_library_says_also_without_its_image(slices, image):
+    for name in ("s2", "s10"):
+        slices.uns.setdefault("spatial", {})[name] = plain_library()
+        slices.uns["spatial"][name]["scalefactors"]["spot_diameter_fullres"] = 0.3
+    for ax in semst.pl.domains(slices, batch_key="slice", image=image):
+        assert bool(ax.images) == (image is None)
+        np.testing.assert_allclose(2 * ax.collections[0]._widths, 0.3, rtol=0.01)
 
 
 @pytest.mark.parametrize("empty", [{"images": {}}, {"images": None, "scalefactors": None}, {}])

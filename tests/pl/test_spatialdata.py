@@ -306,6 +306,14 @@ def test_slices_beside_each_other_need_no_names():
     assert shades(sdata) == [10, 90]
 
 
+def test_slices_of_a_table_that_lost_its_regions_are_told():
+    sdata = samples(sample("A", 10), sample("B", 90))
+    sdata["table"].obs["slice"] = sdata["table"].obs["region"].astype(str)
+    del sdata["table"].obs["region"]
+    with pytest.raises(KeyError, match="columns of obs that are missing: 'region'"):
+        semst.pl.domains(sdata, batch_key="slice")
+
+
 def test_slices_are_drawn_each_in_its_own_coordinate_system():
     sdata = samples(
         sample("A", 10, systems=["A", "A_lowres"], image="x"), sample("B", 90, systems=["B"], shift=500, image="y")

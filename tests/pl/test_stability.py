@@ -52,6 +52,20 @@ def test_a_curve_that_was_tampered_with_is_an_error(adata):
 
 
 @pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda stored: stored.update(n_clusters="many"),
+        lambda stored: stored["stability"].update(values=[[0.1, 0.2], [0.3]]),
+        lambda stored: stored["stability"].update(n_clusters=["two", "three"]),
+    ],
+)
+def test_a_curve_without_numbers_is_an_error(adata, spoil):
+    spoil(adata.uns["semst"])
+    with pytest.raises(ValueError, match=r"is no number. Run `semst.tl.cluster\(adata, n_clusters=None\)` again"):
+        semst.pl.stability(adata)
+
+
+@pytest.mark.parametrize(
     ("spoil", "lost"),
     [
         (lambda stored: stored.pop("n_clusters"), r"no uns\['semst'\]\['n_clusters'\]"),
@@ -61,7 +75,7 @@ def test_a_curve_that_was_tampered_with_is_an_error(adata):
 )
 def test_a_part_that_is_missing_is_named(adata, spoil, lost):
     spoil(adata.uns["semst"])
-    with pytest.raises(KeyError, match=rf"semst\.pl\.stability: {lost}; run `semst.tl.cluster\(adata, n_clusters=None"):
+    with pytest.raises(KeyError, match=rf"semst\.pl\.stability: {lost}. Run `semst.tl.cluster\(adata, n_clusters=None"):
         semst.pl.stability(adata)
     assert plt.get_fignums() == []
 

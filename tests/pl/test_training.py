@@ -111,12 +111,20 @@ def test_spatialdata(trained, spatialdata_circles):
         semst.pl.training(spatialdata_circles, key="other")
 
 
-@pytest.mark.parametrize("stored", [None, {}, {"history": {}}, {"history": {"zinb": np.ones(3)}}, "text"])
+@pytest.mark.parametrize(
+    "stored", [None, {}, {"history": {}}, {"history": 3}, {"history": {"zinb": np.ones(3)}}, "text"]
+)
 def test_no_history(visium, stored):
     if stored is not None:
         visium.uns["semst"] = stored
     with pytest.raises(KeyError, match=r"no training history in uns\['semst'\].*semst\.tl\.cluster\(adata"):
         semst.pl.training(visium)
+
+
+def test_a_term_without_numbers(trained):
+    trained.uns["semst"]["history"]["zinb"] = ["low", "lower"]
+    with pytest.raises(ValueError, match=r"uns\['semst'\]\['history'\] holds what is no number under 'zinb'"):
+        semst.pl.training(trained)
 
 
 @pytest.mark.parametrize("bad", [np.ones(29), np.ones((30, 2)), np.array([])])

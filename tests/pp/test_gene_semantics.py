@@ -681,6 +681,21 @@ def test_a_column_that_holds_the_names_is_told_with_the_lines_that_take_it(tmp_p
     adata.write_h5ad(tmp_path / "named.h5ad")
 
 
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"vectors": {"MBP": [1.0, 2.0], "PLP1": [1.0, 2.0], "other": [3.0, 1.0]}},
+        {"gene_text": {"MBP": "same", "PLP1": "same", "other": "else"}, "encoder": Letters(), "progress": False},
+    ],
+    ids=["vectors", "texts"],
+)
+def test_vectors_of_ones_own_that_are_all_alike_are_told_as_such(how, tmp_path):
+    adata = ad.AnnData(np.ones((2, 3), dtype=np.float32))
+    adata.var_names = ["MBP", "PLP1", "unheard"]
+    with pytest.raises(ValueError, match=r"you brought for 3 genes .* 2 genes of the data have one and the same"):
+        gene_semantics(adata, **how, cache_dir=tmp_path)
+
+
 def test_a_column_that_is_no_better_is_not_named(caplog):
     adata = ad.AnnData(np.ones((2, 6), dtype=np.float32))
     adata.var_names = ["MBP", "PLP1", *(f"feature{number}" for number in range(4))]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -110,6 +111,13 @@ def test_encoder_that_changed_its_width_is_named(tmp_path):
 def test_damaged_file_says_what_to_do(tmp_path):
     (tmp_path / "text_vectors.sqlite").write_bytes(b"no database at all, but long enough to look like one" * 40)
     with pytest.raises(OSError, match="delete the file"):
+        encode_cached(Counting(), TEXTS, cache_dir=tmp_path, progress=False)
+
+
+def test_file_of_another_kind_says_what_to_do(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "text_vectors.sqlite")) as file, file:
+        file.execute("CREATE TABLE vectors (name TEXT)")
+    with pytest.raises(OSError, match="is no text cache of semst; delete the file"):
         encode_cached(Counting(), TEXTS, cache_dir=tmp_path, progress=False)
 
 

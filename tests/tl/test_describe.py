@@ -478,6 +478,7 @@ def test_part_of_the_packaged_terms_gives_the_same_effects(tissue, described, tm
         ({"organs": []}, ValueError, "organs must be among .*got none"),
         ({"vocabulary": ["fat"], "organs": "brain"}, ValueError, "organs must be among 'any', got 'brain'"),
         ({"vocabulary": []}, ValueError, "holds no terms"),
+        ({"vocabulary": [], "organs": 3}, ValueError, "(?s)organs must be a str or a sequence.*holds no terms"),
         ({"vocabulary": ["fat", "Fat"]}, ValueError, "terms more than once"),
         ({"vocabulary": "nowhere.tsv"}, KeyError, "no file 'nowhere.tsv'"),
         ({"vocabulary": 5}, ValueError, "a vocabulary must be"),

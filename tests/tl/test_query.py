@@ -160,7 +160,7 @@ def test_what_semst_did_not_write_is_not_replaced(tissue):
     with pytest.raises(ValueError, match=r"take the place of uns\['neighbors'\], which is no earlier result of semst"):
         query(adata, "MBP", key_added="neighbors", **FEW)
     del adata.uns["spatial"]
-    with pytest.raises(ValueError, match="key_added='spatial' is the name of coordinates and images"):
+    with pytest.raises(ValueError, match="key_added='spatial' is a name that coordinates or semantics have"):
         query(adata, "MBP", key_added="spatial", **FEW)
     for there in ({}, 5, np.arange(3), "text"):
         adata.uns["images"] = there
@@ -818,6 +818,30 @@ def test_columns_whose_account_is_lost_may_be_written_anew(tissue):
     del adata.uns["query"]
     query(adata, {"glia": ["MBP", "PLP1"]}, **FEW)
     assert list(adata.uns["query"]) == ["glia"]
+
+
+def test_one_by_one_as_well(tissue):
+    adata = tissue.copy()
+    query(adata, {"glia": ["MBP", "PLP1"], "myelin": MYELIN}, **FEW)
+    del adata.uns["query"]
+    query(adata, {"glia": ["MBP", "PLP1"]}, **FEW)
+    query(adata, {"myelin": MYELIN}, **FEW)
+    assert list(adata.uns["query"]) == ["glia", "myelin"]
+
+
+def test_words_do_not_take_the_place_of_genes_that_bear_their_name(tissue):
+    adata = tissue.copy()
+    query(adata, {"myelin": ["MBP", "PLP1"]}, **FEW)
+    with pytest.raises(ValueError, match="answer to 'MBP, PLP1' is kept; give it a name of its own"):
+        query(adata, "myelin", **FEW)
+    query(adata, {"myelin": ["MBP"]}, **FEW)  # whoever names it, says that it is to be replaced
+    assert adata.uns["query"]["myelin"]["asked"] == "MBP"
+
+
+def test_a_reserved_key_is_told_once(tissue):
+    with pytest.raises(ValueError, match="name that coordinates or semantics have") as told:
+        query(tissue.copy(), ["MBP"], key_added="spatial", **FEW)
+    assert "delete" not in str(told.value)
 
 
 def test_a_key_of_another_kind_is_told(tissue):

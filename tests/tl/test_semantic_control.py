@@ -259,6 +259,14 @@ def test_missing_vectors_are_made_announced_and_not_kept(tissue, seen, caplog):
     np.testing.assert_allclose(seen[0][1].semantics, seen[6][1].semantics, rtol=1e-6)
 
 
+def test_genes_that_nobody_knows_are_told_by_the_verb_that_was_called(tissue):
+    bare = ad.AnnData(tissue.X.copy(), obsm={"spatial": tissue.obsm["spatial"].copy()})
+    with pytest.raises(
+        ValueError, match=r"semst.tl.semantic_control: no gene has a vector.*there is nothing to test\."
+    ):
+        semantic_control(bare, **FEW)
+
+
 def test_counts_from_a_layer(tissue, seen):
     moved = tissue.copy()
     moved.layers["counts"] = moved.X.copy()

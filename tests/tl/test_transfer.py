@@ -367,6 +367,7 @@ def test_tiles_of_a_large_tissue_give_nearly_what_the_whole_gives(model, other, 
         ({"key_added": "a/b"}, None, ValueError, "key_added"),
         ({"layer": "counts"}, None, KeyError, "no layer 'counts'"),
         ({"device": "abacus"}, None, ValueError, "device 'abacus'"),
+        ({"device": None}, None, ValueError, "device None cannot be used here"),
         ({}, lambda table: table.obsm.pop("spatial"), KeyError, "no coordinates"),
         ({}, lambda table: setattr(table, "X", table.X * 0.5), ValueError, "whole numbers"),
         (
@@ -376,7 +377,7 @@ def test_tiles_of_a_large_tissue_give_nearly_what_the_whole_gives(model, other, 
             "0 of the 400 genes that the model reads are there",
         ),
     ],
-    ids=["coverage", "key", "layer", "device", "coordinates", "counts", "genes"],
+    ids=["coverage", "key", "layer", "device", "no device", "coordinates", "counts", "genes"],
 )
 def test_what_is_wrong_is_told_and_nothing_is_written(model, other, options, spoil, error, message):
     table = other.copy()

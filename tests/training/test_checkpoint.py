@@ -96,6 +96,30 @@ def test_a_damaged_file_and_a_file_for_a_folder_are_named(adata, tmp_path):
         clustered(adata, checkpoint=tmp_path / "network-0.safetensors")
 
 
+@pytest.mark.parametrize(
+    ("name", "told"), [("a\0b", "is no path"), ("a" * 300, "cannot be looked at.*name another folder")]
+)
+def test_what_is_no_place_is_told_before_the_work(adata, tmp_path, name, told):
+    with pytest.raises(InputError, match=told):
+        clustered(adata, checkpoint=tmp_path / name)
+
+
+def test_a_folder_that_cannot_be_written_is_of_use_where_it_holds_the_networks(adata, tmp_path, monkeypatch):
+    first = clustered(adata, checkpoint=tmp_path / "kept")
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert_same(clustered(adata, checkpoint=tmp_path / "kept"), first)
+    with pytest.raises(InputError, match="cannot be written"):
+        clustered(adata, checkpoint=tmp_path / "new")
+
+
+def test_a_network_that_cannot_be_kept_costs_no_result(adata, tmp_path, caplog):
+    (tmp_path / "network-1.part").mkdir()
+    found = clustered(adata, checkpoint=tmp_path)
+    assert_same(found, clustered(adata))
+    assert "network 1 could not be kept" in caplog.text
+    assert (tmp_path / "network-2.safetensors").exists()
+
+
 SCRIPT = """
 import sys, semst
 tissue = semst.datasets.simulated(n_spots=150, n_genes=80, n_domains=3, progress=False)

@@ -27,14 +27,17 @@ def earlier_queries(table: AnnData, key: object) -> list[str] | None:
 
 
 def check_meant(table: AnnData, key: str, questions: Sequence[Question], problems: Problems) -> None:
-    """Note words that would take the place of others whose short name is the same."""
+    """Note words that would take the place of others, or of genes, whose short name is the same."""
     earlier = earlier_queries(table, key) or ()
     for question in [each for each in questions if each.name in earlier]:
-        before = str(table.uns[QueryKeys(key).uns][question.name].get(IN_QUERY.called, question.called))
-        if before.casefold() != question.called.casefold():
+        account = table.uns[QueryKeys(key).uns][question.name]
+        now = {IN_QUERY.called: question.called, IN_QUERY.asked: question.asked(table.var_names)}
+        told = [(str(account.get(entry, words)), words) for entry, words in now.items()]
+        others = [before for before, words in told if before.casefold() != words.casefold()]
+        if others:
             problems.add(
                 f"the query {question.called!r} has the short name {question.name!r}, under which the answer to "
-                f"{before!r} is kept; give it a name of its own: `{{'a name': {question.called!r}}}`."
+                f"{others[0]!r} is kept; give it a name of its own: `{{'a name': {question.called!r}}}`."
             )
 
 
@@ -42,7 +45,7 @@ def check_columns(table: AnnData, key: str, names: Iterable[str], problems: Prob
     """Note names that something else has."""
     keys, earlier = QueryKeys(key), earlier_queries(table, key)
     new = [name for name in names if name not in (earlier or ())]
-    if key == QUERY.base and earlier is None:
+    if key == QUERY.base:
         new = [name for name in new if not _is_lost(table, keys, name)]
     ours = {column for name in earlier or () for column in (keys.score(name), keys.p_value(name))}
     columns = [column for name in new for column in (keys.score(name), keys.p_value(name)) if column not in ours]

@@ -56,6 +56,10 @@ class Question:
     missing: tuple[str, ...] = field(default=(), compare=False)
     respelt: str = field(default="", compare=False)
 
+    def asked(self, gene_names: Sequence[str]) -> str:
+        """Give the words, or the genes by their names in the table."""
+        return self.text or ", ".join(str(gene_names[gene]) for gene in self.genes)
+
 
 def read_questions(
     asked: Questions, gene_names: Sequence[str], problems: Problems, *, earlier: Iterable[str] | None = None

@@ -59,7 +59,7 @@ def write(table: AnnData, keys: QueryKeys, results: Sequence[Result], params: di
         orders.setdefault(question.name, 1 + max(orders.values(), default=0))
         answered[question.name] = {
             IN_QUERY.order: orders[question.name],
-            IN_QUERY.asked: question.text or ", ".join(str(table.var_names[gene]) for gene in question.genes),
+            IN_QUERY.asked: question.asked(table.var_names),
             IN_QUERY.called: question.called,
             IN_QUERY.p_value: each.found.coherence if each.pattern else math.nan,
             IN_QUERY.genes: each.genes,

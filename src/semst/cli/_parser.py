@@ -87,7 +87,13 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     demo.set_defaults(run=run_demo)
     demo.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="where to write (default: here)")
     demo.add_argument("--n-spots", type=_whole(1), default=1000, metavar="N", help="spots or cells (default: 1000)")
-    demo.add_argument("--n-genes", type=_whole(1), default=500, metavar="N", help="genes, 20 to 3000 (default: 500)")
+    demo.add_argument(
+        "--n-genes",
+        type=_whole(1),
+        default=500,
+        metavar="N",
+        help="genes, at least 20; at most 3000, of cells 2913 (default: 500)",
+    )
     demo.add_argument(
         "--layout",
         choices=("layers", "patches"),

@@ -75,10 +75,15 @@ def read_meaning(table: AnnData, options: ControlOptions, problems: Problems) ->
     return Pooling.of(vectors, params)
 
 
-def compute_meaning(table: AnnData, options: ControlOptions) -> Pooling:
-    """Make the default gene vectors."""
+def compute_meaning(table: AnnData, options: ControlOptions, problems: Problems) -> Pooling:
+    """Make the default gene vectors; where nothing is known of the genes, that is raised with all problems."""
     logger.info("no gene vectors in varm[%r]: those of semst.pp.gene_semantics by default are used.", SEMANTICS.base)
-    computed = compute_gene_semantics(table, SemanticsOptions(layer=options.layer, progress=False))
+    computed = compute_gene_semantics(
+        table,
+        SemanticsOptions(layer=options.layer, progress=False),
+        problems=problems,
+        way_out=" Without a meaning there is nothing to test.",
+    )
     assert computed.gene_vectors is not None  # the default mode makes them
     return Pooling(computed.gene_vectors)
 

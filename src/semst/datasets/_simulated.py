@@ -183,7 +183,7 @@ def _wrong_words(words: Mapping[str, str]) -> list[str]:
 
 def _wrong_numbers(numbers: Mapping[str, int], *, layout: str, platform: str) -> list[str]:
     """Say what is out of range; where the layout is unknown, out of the range of any."""
-    layouts = [TISSUES[layout]] if layout in TISSUES else list(TISSUES.values())
+    layouts = [TISSUES[layout]] if isinstance(layout, str) and layout in TISSUES else list(TISSUES.values())
     most_domains = max(len(tissue.domains) for tissue in layouts)
     most_genes = genes_at_hand(panel=platform == "cells")
     n_domains = numbers.get("n_domains", 2)

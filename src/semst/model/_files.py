@@ -132,8 +132,8 @@ def _read_facts(path: Path) -> dict[str, Any]:
         told = facts.get("versions")
         version = told.get("semst", "unknown") if isinstance(told, dict) else "unknown"
         message = (
-            f"SemST.load: {str(path)!r} has format {facts.get('format')!r}, and this version of semst reads format "
-            f"{FORMAT}; it was written by semst {version}. Train the model again, or load it with that version."
+            f"SemST.load: {str(path)!r} has format {facts.get('format')!r}, written by semst {version}, and this one "
+            f"reads format {FORMAT}. Train the model again, or load it with the one that wrote it."
         )
         raise ValueError(message)
     return facts

@@ -125,7 +125,7 @@ def prepare(
         told = kept.meaning.params
         logger.info("no semantics in obsm[%r]: pooling the packaged gene vectors.", kept.params["semantics_key"])
         fitting: Any = {"layer": layer, "weights": told["weights"], "n_top": told.get("n_top"), "progress": False}
-        semantics = compute_gene_semantics(table, SemanticsOptions(**fitting)).spot_vectors
+        semantics = compute_gene_semantics(table, SemanticsOptions(**fitting), problems=problems).spot_vectors
     graph = spatial_graph(table, places, n_neighbors=kept.params["n_neighbors"], slices=slices)
     laid = places if slices is None else side_by_side(places, slices)
     tissue = Tissue(counts, graph, semantics, np.empty(0, dtype=np.int64), laid, slices)

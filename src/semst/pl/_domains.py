@@ -166,13 +166,15 @@ def domains(
     labels = labels_among(columns)
     entries = legend_entries(table, keys, columns, problems, names=names, name=called)
     check_palette(palette, labels, problems)
-    slices = {} if batch_key is None else slices_of(table, batch_key, problems)
-    panels = [(key, name) for key in keys for name in slices or [""]]
-    axes = given_axes(ax, len(panels), problems, of="panels, one for each key and slice" if slices else "keys")
-    titles = _titles(title, keys, list(slices), problems)
     check_map_options(problems, size=size, cmap=cmap)
     problems.whole("`ncols`", ncols, least=1)
     _check_options(problems, alpha=alpha, scale_bar=scale_bar)
+    slices = {} if batch_key is None else slices_of(table, batch_key, problems)
+    if batch_key is not None and not slices:
+        problems.raise_if_any()  # what else is asked for goes by slices
+    panels = [(key, name) for key in keys for name in slices or [""]]
+    axes = given_axes(ax, len(panels), problems, of="panels, one for each key and slice" if slices else "keys")
+    titles = _titles(title, keys, list(slices), problems)
     scenes = read_scenes(
         data,
         table,

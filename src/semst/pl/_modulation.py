@@ -139,6 +139,8 @@ def modulation(
     problems.whole("n_genes", n_genes, least=1)
     check_map_options(problems, size=size, cmap=cmap)
     slices = {} if batch_key is None else slices_of(table, batch_key, problems)
+    if batch_key is not None and not slices:
+        problems.raise_if_any()  # what else is asked for goes by slices
     n_maps = 2 * max(len(slices), 1)
     axes = given_axes(ax, n_maps + 2, problems, of="panels")
     scenes = read_scenes(

@@ -126,12 +126,14 @@ def query(
     problems.whole("n_genes", n_genes, least=0)
     called = "sdata" if is_spatialdata(data) else "adata"
     maps = _read(table, names, key, problems, name=called)
+    check_map_options(problems, size=size, cmap=cmap)
+    problems.whole("`ncols`", ncols, least=1)
     slices = {} if batch_key is None else slices_of(table, batch_key, problems)
+    if batch_key is not None and not slices:
+        problems.raise_if_any()  # what else is asked for goes by slices
     panels = [(each, name) for each in maps for name in slices or [""]]
     of = "panels, one for each query and slice" if slices else "queries"
     axes = given_axes(ax, len(panels), problems, of=of) if maps else None
-    check_map_options(problems, size=size, cmap=cmap)
-    problems.whole("`ncols`", ncols, least=1)
     scenes = read_scenes(
         data,
         table,

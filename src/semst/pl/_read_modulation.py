@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
     from numpy.typing import NDArray
+
+logger = logging.getLogger("semst")
 
 _ROUNDING = 1e-4  # of a mean of float32
 
@@ -66,10 +69,15 @@ def read_modulation(table: AnnData, key: str, problems: Problems, *, name: str) 
         problems.add(
             f"obs[{key!r}] has the domains {listed(names)}, but its modulation is that of "
             f"{listed(stored[IN_MODULATION.domains])}; run `semst.tl.cluster` again, or write other labels under "
-            "another key. Names that `cat.rename_categories` gave are known by the spots of their domains, of which "
-            "none may be gone."
+            "another key. New names are known by the spots of their domains, of which none may be gone."
         )
         return None
+    if not _agree(labels, values, stored, place):
+        logger.warning(
+            "modulation: the spots of the domains in obs[%r] are not those of the run, as in a part of a tissue; genes "
+            "are those of whole domains, found by name. If names were given anew, they may stand beside others.",
+            key,
+        )
     assigned = assign_colors(table, {key: labels}, palette=None, match=False)[key]
     colors = dict(zip(labels.categories, assigned, strict=True))
     inside = [np.asarray(labels == domain) for domain in names]
@@ -92,7 +100,7 @@ def _rows(
     *,
     renamed: bool,
 ) -> dict[str, int] | None:
-    """Row of what is stored for each domain, by its name or, where names may have been changed, by its place.
+    """Row of what is stored for each domain: by its name or, where names may have been changed, by its place or means.
 
     Parameters
     ----------
@@ -117,7 +125,23 @@ def _rows(
     for rows in (by_name, by_place):
         if rows is not None and _agree(labels, values, stored, rows):
             return rows
-    return by_name
+    return _by_means(labels, values, stored) or by_name
+
+
+def _by_means(
+    labels: pd.Categorical, values: Mapping[str, NDArray[np.float64]], stored: Mapping[str, Any]
+) -> dict[str, int] | None:
+    """Row of each domain by its means over spots; None unless each domain has those of one row, and no two of one."""
+    told = {each: np.asarray(stored[each]) for each in values.keys() & stored.keys()}
+    found = {}
+    for domain in reading_order(labels):
+        spots = np.asarray(labels == domain)
+        close = [np.isclose(values[each][spots].mean(), means, rtol=_ROUNDING, atol=0) for each, means in told.items()]
+        rows = np.flatnonzero(np.all(close, axis=0)) if close else np.empty(0, dtype=np.int64)
+        if rows.size != 1:
+            return None
+        found[str(domain)] = int(rows[0])
+    return found if len(set(found.values())) == len(found) else None
 
 
 def _agree(

@@ -12,7 +12,7 @@ from semst._keys import SPATIAL
 from semst._problems import Problems, is_between, listed, meant
 from semst.pl import _draw
 from semst.pl._image import Picture, View, images_in_system, picture_of_library, picture_of_spatialdata
-from semst.pl._spots import library_of, microns_per_unit, scale_of_elements, spot_diameter
+from semst.pl._spots import libraries_of, library_of, microns_per_unit, scale_of_elements, spot_diameter
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -52,6 +52,7 @@ def read_scene(
     *,
     image: bool | str | None,
     required: bool,
+    drawn: bool = True,
     of: str,
     size: float | None,
     scale_bar: bool | float,
@@ -67,7 +68,9 @@ def read_scene(
     problems
         Collects: no spots, what is wrong with their coordinates, no such image, none where one is ``required``.
     image
-        Name of the image; False where there is to be none.
+        Name of the image or of its library; False where there is none.
+    drawn
+        Whether the image of the library is drawn; if not, its scale factors alone are read.
     required
         Whether it is a problem where no image lies under the spots.
     of
@@ -98,12 +101,13 @@ def read_scene(
     names = [] if system is None else _image_names(data, system, problems, image=image)
     picture = None
     if library is not None and names is not None:  # else it was told why there is no image
-        if image is not False and system is None:
+        if drawn and image is not False and system is None:
             picture = picture_of_library(library, view)
-        elif image is not False:
+        elif drawn and image is not False:
             picture = picture_of_spatialdata(data, names, str(system), view)
         if picture is None and required:
-            problems.missing(_no_picture(of, spatial_key, image=image))
+            libraries = list(libraries_of(table, spatial_key)) if system is None else []
+            problems.missing(_no_picture(of, spatial_key, image=image, libraries=libraries))
     unit = None
     if scale_bar is True:
         unit = microns_per_unit(table, coordinates, scale=scale_of_elements(data, table, system))
@@ -112,9 +116,14 @@ def read_scene(
     return Scene(coordinates, diameter, view, picture, unit)
 
 
-def _no_picture(of: str, spatial_key: str, *, image: bool | str | None) -> str:
+def _no_picture(of: str, spatial_key: str, *, image: bool | str | None, libraries: list[str]) -> str:
     if isinstance(image, str):
         return f"no pixels of the image {image!r} lie under the spots{of}; name another, or pass `image=False`."
+    if of and libraries:
+        return (
+            f"no library in uns[{spatial_key!r}] ({listed(libraries)}) bears the name{of}; say which lies beneath it "
+            f"with `image={{...: {libraries[0]!r}}}`, or beneath all slices with `image={libraries[0]!r}`."
+        )
     whose = f"{of} lies under its spots" if of else " lies under the spots"
     return (
         f"no tissue image{whose}, in uns[{spatial_key!r}] or in the SpatialData; leave `image` out, and one is drawn "

@@ -62,7 +62,7 @@ def library_of_slice(
     name
         Of the slice.
     image
-        What the user asked for beneath it.
+        What the user asked for beneath it; where that is no image, its library still says how large spots are.
     slices
         Names of all slices.
     one_place
@@ -73,7 +73,7 @@ def library_of_slice(
     Name of the library; False where there is none, also where an image is required.
     """
     libraries = libraries_of(table, spatial_key)
-    if isinstance(image, str) or image is False:
+    if isinstance(image, str):
         return image
     if name in libraries:
         return name

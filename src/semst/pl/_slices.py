@@ -88,6 +88,7 @@ def read_scenes(
                 table=table[rows],
                 image=beneath(name, wanted[name]),
                 required=is_required(wanted[name]),
+                drawn=wanted[name] is not False,
                 of=f" of slice {name!r}",
                 coordinate_system=coordinate_system,
             )

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from semst._inputs import find_table, is_spatialdata
+from semst._inputs import as_numbers, find_table, is_spatialdata
 from semst._keys import CLUSTER, IN_CLUSTER, ClusterKeys
-from semst._problems import Problems, listed
+from semst._problems import Problems, is_whole, listed
 from semst.pl._axes import given_axes, new_panel
 from semst.pl._palette import PALETTE
 
@@ -113,19 +113,22 @@ def _read_curve(
     lacking = [f"{inside}[{each!r}]" for each in (IN_CLUSTER.n_clusters, IN_CLUSTER.values) if each not in curve]
     if IN_CLUSTER.n_clusters not in stored:
         lacking.insert(0, f"uns[{uns!r}][{IN_CLUSTER.n_clusters!r}]")
+    again = f"Run `semst.tl.cluster({name}, n_clusters=None)` again."
     if lacking:
-        problems.missing(f"no {' and no '.join(lacking)}; run `semst.tl.cluster({name}, n_clusters=None)` again.")
+        problems.missing(f"no {' and no '.join(lacking)}. {again}")
         return None
-    numbers = np.asarray(curve[IN_CLUSTER.n_clusters])
-    values = np.asarray(curve[IN_CLUSTER.values], dtype=np.float64)
-    chosen = int(stored[IN_CLUSTER.n_clusters])
+    numbers, values = (as_numbers(curve[each]) for each in (IN_CLUSTER.n_clusters, IN_CLUSTER.values))
+    chosen = stored[IN_CLUSTER.n_clusters]
+    if numbers is None or values is None or not is_whole(chosen, least=1):
+        problems.add(f"the curve in {inside}, or the number of domains beside it, is no number. {again}")
+        return None
     if values.ndim != 2 or numbers.shape != values.shape[:1] or chosen not in numbers:
         problems.add(
             f"the curve in {inside} needs a row of values for each of its numbers and {chosen} among them; got "
-            f"{values.shape} values for {numbers.tolist()}. Run `semst.tl.cluster` again."
+            f"{values.shape} values for {numbers.tolist()}. {again}"
         )
         return None
-    return numbers, values, chosen
+    return numbers.astype(np.int64), values, int(chosen)
 
 
 def _near_ties(values: NDArray[np.float64], chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:

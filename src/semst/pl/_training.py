@@ -1,19 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from semst._inputs import find_table, is_spatialdata
+from semst._inputs import as_numbers, find_table, is_spatialdata
 from semst._keys import CLUSTER, IN_CLUSTER, ClusterKeys
 from semst._problems import Problems, listed
 from semst.pl._axes import given_axes, new_panel
 from semst.pl._palette import PALETTE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from anndata import AnnData
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
@@ -98,15 +97,21 @@ def training(
 def _read_history(table: AnnData, key: str, problems: Problems, *, name: str) -> dict[str, NDArray[np.float64]]:
     """Values by term, the total first."""
     stored = table.uns.get(key)
-    history: Mapping[str, object] = stored.get(IN_CLUSTER.history, {}) if hasattr(stored, "get") else {}
-    if _TOTAL not in history:
+    history = stored.get(IN_CLUSTER.history) if isinstance(stored, Mapping) else None
+    if not isinstance(history, Mapping) or _TOTAL not in history:
         problems.missing(
             f"no training history in uns[{key!r}]; uns has {listed(table.uns)}. "
             f"It is left by `semst.tl.cluster({name}, n_clusters=...)`."
         )
         return {}
     names = [_TOTAL, *(term for term in history if term != _TOTAL)]
-    terms = {term: np.asarray(history[term], dtype=np.float64) for term in names}
+    read = {term: as_numbers(history[term]) for term in names}
+    terms = {term: values for term, values in read.items() if values is not None}
+    if len(terms) < len(read):
+        problems.add(
+            f"uns[{key!r}][{IN_CLUSTER.history!r}] holds what is no number under {listed(read.keys() - terms.keys())}."
+        )
+        return {}
     shapes = {values.shape for values in terms.values()}
     if len(shapes) > 1 or terms[_TOTAL].ndim != 1 or terms[_TOTAL].size == 0:
         problems.add(

@@ -20,6 +20,7 @@ from semst.pp._semantic_source import (
     column_of_names,
     how_to_take,
     nothing_known,
+    nothing_left,
     open_encoder,
 )
 from semst.pp._semantics_options import SemanticsOptions
@@ -119,7 +120,9 @@ def _from_genes(
     coverage = _coverage(counts, source.match)
     _report(coverage, table, wherefore="have vectors")
     if not genes.vectors.any():
-        problems.add(nothing_known(table, int(genes.known.sum()), way_out=way_out))
+        n_known = int(genes.known.sum())
+        brought = source.names
+        problems.add(nothing_left(n_known, brought) if brought else nothing_known(table, n_known, way_out=way_out))
         problems.raise_if_any()
     spot_vectors = pool(counts, genes.vectors, genes.known, weights=options.weights, n_top=options.n_top)
     params = _params(options, source=name, species=source.match.species, weights=options.weights, n_top=options.n_top)

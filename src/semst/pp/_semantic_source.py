@@ -163,6 +163,15 @@ def _nothing_shared(table: AnnData, names: Sequence[str]) -> str:
     )
 
 
+def nothing_left(n_known: int, names: Sequence[str]) -> str:
+    """Say of the vectors that the user brought under these names that they tell no genes apart."""
+    alike = "1 gene of the data has one" if n_known == 1 else f"{n_known} genes of the data have one and the same"
+    return (
+        f"the vectors that you brought for {counted(len(names), 'gene', 'genes')} ({listed(names, limit=5)}) tell "
+        f"none apart: {alike}, of which nothing is left once the mean is removed."
+    )
+
+
 def nothing_known(table: AnnData, n_known: int = 0, *, way_out: str = "") -> str:
     """Say that nothing is known of the genes, also where the few that are known have one vector, and the ways out."""
     column = column_of_names(table)

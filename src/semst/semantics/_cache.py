@@ -81,6 +81,10 @@ class TextCache:
                 "CREATE TABLE IF NOT EXISTS vectors (encoder TEXT, text_sha256 BLOB, vector BLOB NOT NULL, "
                 "PRIMARY KEY (encoder, text_sha256)) WITHOUT ROWID"
             )
+            columns = [column for _, column, *_ in self._file.execute("PRAGMA table_info(vectors)")]
+        if columns != ["encoder", "text_sha256", "vector"]:
+            message = f"{str(self.path)!r} is no text cache of semst; delete the file and run again."
+            raise OSError(message)
 
     def get(self, encoder: str, text: str) -> NDArray[np.float32] | None:
         """Give the vector ``(d,)`` float32 of a text, or None where there is none yet."""

@@ -166,11 +166,12 @@ def cluster(
     ValueError
         If an argument is out of its range; ``key_added`` names what semst did not write; names are duplicated; counts
         are negative, not whole numbers (with the Gaussian likelihood: raw), not finite, or missing from a spot;
-        coordinates are not finite; a table does not match its element; a spot has no slice, a slice fewer than 10
-        spots, or a graph that is there edges between slices or none; there are fewer than 10 spots, or than three to a
-        domain, or spots do not fall into so many groups; no gene is recognised; ``n_clusters`` is None and the
-        likelihood Gaussian; ``checkpoint`` holds another run; or processes that train together were not called alike.
-        One error names all problems, and ``data`` is as it was.
+        coordinates are not finite; a table does not match its element, or lies at different z; a spot has no slice, a
+        slice fewer than 10 spots, or a graph that is there edges between slices or none; there are fewer than 10 spots,
+        or than three to a domain, or spots do not fall into so many groups; no gene is recognised, or a single one;
+        ``n_clusters`` is None and the likelihood Gaussian; ``checkpoint`` is no place for a folder, or holds another
+        run; the table is a view of a file on disk; or processes that train together were not called alike. One error
+        names all problems, and ``data`` is as it was.
     FloatingPointError
         If training diverges; ``data`` is as it was.
     MemoryError

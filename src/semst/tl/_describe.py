@@ -91,7 +91,7 @@ def describe(
     layer
         Key of ``layers`` with raw counts; the default reads ``X``.
     random_state
-        Seed of the null.
+        Seed of the null, from 0 to 2 147 483 647.
     cache_dir
         Folder that keeps the vectors of texts, for encoders other than the default one.
     table_key
@@ -267,15 +267,15 @@ def _measures(column: pd.Series) -> bool:
 
 def _terms(vocabulary: VocabularySource | None, organs: str | Sequence[str] | None, problems: Problems) -> Terms:
     """Read the vocabulary and keep the terms of the organs."""
+    are_names = organs is None or all(isinstance(organ, str) for organ in _as_list(organs))
+    if not are_names:
+        problems.add(f"organs must be a str or a sequence of str, got {organs!r}.")
     if vocabulary is None:
         known = packaged_vocabulary()
         terms = Terms(known.terms, known.kinds, known.organs, known.definitions)
     else:
         terms = read_vocabulary(vocabulary, problems=problems)
-    if organs is None or not terms.terms:
-        return terms
-    if not all(isinstance(organ, str) for organ in _as_list(organs)):
-        problems.add(f"organs must be a str or a sequence of str, got {organs!r}.")
+    if organs is None or not are_names or not terms.terms:
         return terms
     known_as = {organ.casefold(): organ for organ in terms.organs}
     wanted = [known_as.get(organ.casefold(), organ) for organ in _as_list(organs)]

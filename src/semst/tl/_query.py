@@ -83,8 +83,9 @@ def query(
     n_neighbors
         Nearest neighbours of a spot, where there is neither a Visium grid nor a graph of squidpy in the table.
     random_state
-        Seed of the null, and of the components of expression that maps are made of: with another, or with spots in
-        another order, scores move by some hundredths of their spread (one to four on a section of 613 spots).
+        Seed, from 0 to 2 147 483 647, of the null, and of the components of expression that maps are made of: with
+        another, or with spots in another order, scores move by some hundredths of their spread (one to four on a
+        section of 613 spots).
     cache_dir
         Folder that keeps the vectors of texts, for encoders other than the default one.
     table_key
@@ -178,7 +179,8 @@ def query(
         problems.whole(name, number, least=least)
     problems.seed(random_state)
     check_writable(table, problems, copy=False)
-    if key_added in (SPATIAL.coordinates, SEMANTICS.base, semantics_key):
+    reserved = key_added in (SPATIAL.coordinates, SEMANTICS.base, semantics_key)
+    if reserved:
         problems.add(f"key_added={key_added!r} is a name that coordinates or semantics have; choose another name.")
     check_names(table, problems)
     if table.n_obs == 1:
@@ -188,7 +190,8 @@ def query(
     questions = read_questions(queries, gene_names, problems, earlier=earlier)
     if not isinstance(queries, Mapping):
         check_meant(table, key_added, questions, problems)
-    check_columns(table, key_added, [question.name for question in questions], problems)
+    if not reserved:
+        check_columns(table, key_added, [question.name for question in questions], problems)
     counts = read_counts(table, problems, layer=layer)
     slices = read_slices(table, batch_key, problems)
     coordinates = None

@@ -221,7 +221,7 @@ def semantic_control(
         check_vectors(meaning, problems)
     checked = check(data, table, options.for_cluster(), problems)
     if meaning is None:
-        meaning = compute_meaning(table, options)
+        meaning = compute_meaning(table, options, problems)
         check_vectors(meaning, problems)
         problems.raise_if_any()
     where = WHERE.rpartition(".")[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,20 +16,31 @@ if TYPE_CHECKING:
     from semst._problems import Problems
     from semst.nn import SemSTNetwork
 
+logger = logging.getLogger("semst")
+
 _HISTORY, _NETWORK = "history.", "network."
+_KEPT = "network-*.safetensors"
 
 
 def check_place(folder: object, problems: Problems) -> None:
-    """Note what is no path, and a place where no folder can be."""
+    """Note what is no path, and a place where no folder can be, or that cannot be written and holds no network."""
     if not isinstance(folder, str | os.PathLike):
         problems.add(f"checkpoint must be the path of a folder, got {folder!r}.")
         return
     path = Path(folder)
-    above = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if "\0" in str(path):
+        problems.add(f"checkpoint={str(path)!r} is no path; name a folder.")
+        return
+    try:
+        above = next(place for place in (path, *path.absolute().parents) if place.exists())
+        kept = any(path.glob(_KEPT))
+    except OSError as error:
+        problems.add(f"checkpoint={str(path)!r} cannot be looked at ({error.strerror}); name another folder.")
+        return
     if not above.is_dir():
         inside = "" if above == path else f" lies in {str(above)!r}, which"
         problems.add(f"checkpoint={str(path)!r}{inside} is a file; name a folder.")
-    elif not os.access(above, os.W_OK):
+    elif not kept and not os.access(above, os.W_OK):
         problems.add(f"checkpoint={str(path)!r} cannot be written; name another folder.")
 
 
@@ -61,7 +73,7 @@ class Checkpoint:
         """Note files of another run, which would be overwritten."""
         from safetensors import SafetensorError, safe_open
 
-        for path in sorted(self.folder.glob("network-*.safetensors")):
+        for path in sorted(self.folder.glob(_KEPT)):
             try:
                 with safe_open(path, framework="pt") as file:
                     run = (file.metadata() or {}).get("run")
@@ -88,16 +100,20 @@ class Checkpoint:
         return {name.removeprefix(_HISTORY): each.numpy() for name, each in stored.items() if name.startswith(_HISTORY)}
 
     def keep(self, number: int, network: SemSTNetwork, history: dict[str, NDArray[np.float64]]) -> None:
-        """Write a network whose training has ended."""
+        """Write a network whose training has ended; what cannot be written is told, and the run goes on without."""
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
-        self.folder.mkdir(parents=True, exist_ok=True)
         state = {f"{_NETWORK}{name}": each.detach().cpu().contiguous() for name, each in network.state_dict().items()}
         losses = {f"{_HISTORY}{term}": torch.from_numpy(values) for term, values in history.items()}
         path = self._path(number)
         unfinished = path.with_suffix(".part")
-        save_file({**state, **losses}, unfinished, metadata={"run": self.run})
-        unfinished.replace(path)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            save_file({**state, **losses}, unfinished, metadata={"run": self.run})
+            unfinished.replace(path)
+        except (OSError, SafetensorError) as error:
+            logger.warning("cluster: network %d could not be kept in the checkpoint %s (%s).", number, path, error)
 
     def _path(self, number: int) -> Path:
         tiles = "" if self._tile is None else f"-tiles-{self._tile}"
