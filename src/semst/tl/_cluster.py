@@ -110,7 +110,8 @@ def cluster(
     checkpoint
         Folder where each network is kept once its training has ended. The same call made again, after Ctrl-C or a
         crash, takes up those that are there and ends with the same result; with other data, options or versions it is
-        refused. The files stay; delete the folder when you are done. The default keeps nothing.
+        refused. A network that cannot be kept, as on a full disk, is told in the log and costs no result. The files
+        stay; delete the folder when you are done. The default keeps nothing.
     tiles_per_step
         On more than 5000 spots, tiles over which each step of the training averages its gradient, at least 1. Where
         torchrun started several processes they share them, so that it must be a multiple of their number; with the same
