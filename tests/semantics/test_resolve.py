@@ -262,7 +262,7 @@ def test_every_official_symbol_means_its_gene(species):
 
 
 def test_thirty_thousand_names_are_fast():
-    """Said in look-ups, of which it takes about four times these, so that a slow or busy machine does not count."""
+    """In seconds of the processor, and in look-ups of the same machine, of which it takes two to five times these."""
     index = gene_index("human")
     names = [*index.symbols[:15000], *list(index.alias)[:5000], *(f"AC{n:06d}.1" for n in range(10000))]
 
@@ -272,7 +272,9 @@ def test_thirty_thousand_names_are_fast():
     def least_time(work):
         return min(timeit.repeat(work, number=1, repeat=5, timer=time.process_time))
 
-    assert least_time(lambda: resolve_genes(names)) < 8 * least_time(look_up_ten_times)
+    taken = least_time(lambda: resolve_genes(names))
+    assert taken < 0.3
+    assert taken < 8 * least_time(look_up_ten_times)
 
 
 def test_wrong_input_is_refused():
